@@ -1,0 +1,1 @@
+"""Everything that imports DSPy. Knows nothing of Dagster."""

@@ -1,0 +1,231 @@
+"""fleet.yaml as types: every threshold, weight, price and cadence of the product, with its unit in its name.
+
+What belongs here: what a team decides about its fleet. What does not: where systems are and how to log in
+to them (`settings.py`), and any use of the values.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class FleetError(ValueError):
+    """fleet.yaml cannot be used. The message names the file, the key, the value and what was expected."""
+
+
+class Severity(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+class Approval(StrEnum):
+    REQUIRED = "required"
+    AUTOMATIC = "automatic"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SeveritySteps(_Model):
+    """The effect from which a finding is of each severity; below `medium` it is low."""
+
+    medium: Positive
+    high: Positive
+    critical: Positive
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> SeveritySteps:
+        if not self.medium <= self.high <= self.critical:
+            raise ValueError("the steps must rise: medium ≤ high ≤ critical")
+        return self
+
+    def of(self, effect: float) -> Severity:
+        if effect >= self.critical:
+            return Severity.CRITICAL
+        if effect >= self.high:
+            return Severity.HIGH
+        if effect >= self.medium:
+            return Severity.MEDIUM
+        return Severity.LOW
+
+
+class SuccessDropPolicy(_Model):
+    p_value: Probability
+    min_drop: Percent
+    severity: SeveritySteps
+    critical_below: Percent
+
+
+class RatioPolicy(_Model):
+    p_value: Probability
+    min_ratio: Annotated[float, Field(gt=1)]
+    severity: SeveritySteps
+
+
+class DetectionPolicy(_Model):
+    baseline_days: Annotated[int, Field(ge=1, le=90)]
+    min_baseline_tasks: Annotated[int, Field(ge=1)]
+    assumed_success_rate: Percent
+    success_drop: SuccessDropPolicy
+    error_spike: RatioPolicy
+    latency_increase: RatioPolicy
+
+
+class ScoreWeights(_Model):
+    success: Annotated[float, Field(ge=0)]
+    latency: Annotated[float, Field(ge=0)]
+    errors: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _sum_to_100(self) -> ScoreWeights:
+        total = self.success + self.latency + self.errors
+        if abs(total - 100) > 1e-6:
+            raise ValueError(f"the weights must sum to 100, not {total:g}")
+        return self
+
+
+class OptimizationPolicy(_Model):
+    optimizer: str
+    min_tasks: Annotated[int, Field(ge=1)]
+    max_cost_usd: Positive
+    approval: Approval
+    expected_improvement: tuple[Percent, Percent]
+
+
+class AgentConfig(_Model):
+    name: Annotated[str, Field(min_length=1)]
+    policy: str
+    latency_objective_ms: Positive
+    score_weights: ScoreWeights | None = None
+
+
+class FleetConfig(_Model):
+    """The whole of fleet.yaml. Times are in the team's `timezone` only where a field says so; else UTC."""
+
+    timezone: str
+    daily_summary_at: time
+    slack_channel: Annotated[str, Field(pattern=r"^(#[\w.-]+|[CGD][A-Z0-9]{5,})$")]
+    history_start: date
+    window_minutes: Annotated[int, Field(ge=1, le=60)]
+    lateness_windows: Annotated[int, Field(ge=0, le=48)]
+    longest_task_hours: Annotated[float, Field(gt=0, le=168)]
+    catch_up_hours: Positive
+    act_within_hours: Positive
+    agent_attributes: Annotated[tuple[str, ...], Field(min_length=1)]
+    ignored_agents: tuple[str, ...] = ()
+    score_weights: ScoreWeights
+    detection: DetectionPolicy
+    optimization_policies: dict[str, OptimizationPolicy]
+    cool_down_hours: Annotated[float, Field(ge=0)]
+    monthly_budget_usd: Positive
+    agents: Annotated[tuple[AgentConfig, ...], Field(min_length=1)]
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("not a time zone of the IANA database, such as Europe/Berlin") from error
+        return value
+
+    @field_validator("window_minutes")
+    @classmethod
+    def _divides_the_hour(cls, value: int) -> int:
+        if 60 % value:
+            raise ValueError("must divide 60, so that windows start alike in every hour")
+        return value
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> FleetConfig:
+        names = [agent.name for agent in self.agents]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"agents: {', '.join(twice)} is listed twice")
+        for agent in self.agents:
+            if agent.policy not in self.optimization_policies:
+                known = ", ".join(self.optimization_policies)
+                raise ValueError(f"agents: {agent.name} has policy {agent.policy!r}; there are {known}")
+        both = sorted(set(names) & set(self.ignored_agents))
+        if both:
+            raise ValueError(f"ignored_agents: {', '.join(both)} is also listed under agents")
+        return self
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        return tuple(agent.name for agent in self.agents)
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(minutes=self.window_minutes)
+
+    @property
+    def lateness(self) -> timedelta:
+        return self.window * self.lateness_windows
+
+    @property
+    def act_within(self) -> timedelta:
+        return timedelta(hours=self.act_within_hours)
+
+    @property
+    def history_start_utc(self) -> datetime:
+        return datetime(self.history_start.year, self.history_start.month, self.history_start.day, tzinfo=UTC)
+
+    def agent(self, name: str) -> AgentConfig | None:
+        return next((agent for agent in self.agents if agent.name == name), None)
+
+    def optimization_policy(self, agent: AgentConfig) -> OptimizationPolicy:
+        return self.optimization_policies[agent.policy]
+
+    def weights(self, agent: AgentConfig | None) -> ScoreWeights:
+        return (agent.score_weights if agent else None) or self.score_weights
+
+
+def load_fleet(path: Path) -> FleetConfig:
+    """Read fleet.yaml. Raises FleetError with one line for each wrong key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = f"{path} cannot be read ({error.strerror}): set PERF_PIPELINE_FLEET to your fleet.yaml."
+        raise FleetError(reason) from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise FleetError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise FleetError(f"{path} must be a mapping of settings; it holds {type(content).__name__}.")
+    try:
+        return FleetConfig.model_validate(content)
+    except ValidationError as error:
+        lines = [_sentence(dict(problem)) for problem in error.errors()]
+        raise FleetError(f"{path} has {len(lines)} wrong setting(s):\n" + "\n".join(lines)) from error
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"- {key}: is missing."
+    if problem["type"] == "extra_forbidden":
+        return f"- {key}: is not a setting of fleet.yaml; check its spelling."
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    if not key:
+        return f"- {reason}."
+    return f"- {key}: {reason} (it is {problem['input']!r})."

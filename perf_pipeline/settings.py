@@ -1,0 +1,139 @@
+"""The environment as types: where the external systems are, and which embedded default stands in for each.
+
+What belongs here: names of variables and what to say when they are missing or do not fit. Values that are
+secrets stay in the environment: Dagster resources read them through `EnvVar`, so neither UI nor logs show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingsError(ValueError):
+    """A variable is missing or wrong. The message is a sentence that names it and says what to do."""
+
+
+HOSTED_PHOENIX = "https://app.phoenix.arize.com/s/<your space>"
+
+
+@dataclass(frozen=True)
+class PhoenixSettings:
+    endpoint: str
+    project: str
+    has_api_key: bool
+
+
+@dataclass(frozen=True)
+class SupabaseSettings:
+    url: str
+
+
+@dataclass(frozen=True)
+class RailwaySettings:
+    endpoint: str
+    environment_id: str
+    project_id: str
+    service_id: str | None
+    project_token: bool
+
+
+@dataclass(frozen=True)
+class SlackSettings:
+    channel: str | None
+    base_url: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`None` for a system means that nothing about it is set, so its embedded default is in use."""
+
+    home: Path
+    fleet_path: Path
+    lake_url: str
+    ledger_url: str
+    phoenix: PhoenixSettings | None
+    supabase: SupabaseSettings | None
+    railway: RailwaySettings | None
+    slack: SlackSettings | None
+
+    @property
+    def inbox(self) -> Path:
+        """Where the embedded sources read: spans, logs, deployments and agent states as files."""
+        return self.home / "inbox"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables. Raises SettingsError naming the variable that is missing or wrong."""
+    env = {name: value.strip() for name, value in environment.items() if value.strip()}
+    home = Path(env.get("PERF_PIPELINE_HOME", ".perf-pipeline")).absolute()
+    return Settings(
+        home=home,
+        fleet_path=Path(env.get("PERF_PIPELINE_FLEET", "fleet.yaml")).absolute(),
+        lake_url=env.get("PERF_PIPELINE_LAKE", str(home / "lake")),
+        ledger_url=env.get("PERF_PIPELINE_LEDGER", f"sqlite:///{home / 'ledger.db'}"),
+        phoenix=_phoenix(env),
+        supabase=_supabase(env),
+        railway=_railway(env),
+        slack=_slack(env),
+    )
+
+
+def _phoenix(env: Mapping[str, str]) -> PhoenixSettings | None:
+    names = ("PHOENIX_ENDPOINT", "PHOENIX_PROJECT_NAME", "PHOENIX_API_KEY")
+    if not any(name in env for name in names):
+        return None
+    endpoint = _required(
+        env, "PHOENIX_ENDPOINT", names, f"set it to your server, such as http://localhost:6006 or {HOSTED_PHOENIX}"
+    )
+    project = _required(env, "PHOENIX_PROJECT_NAME", names, "set it to the project that your agents are traced to")
+    return PhoenixSettings(_url(endpoint, "PHOENIX_ENDPOINT"), project, "PHOENIX_API_KEY" in env)
+
+
+def _supabase(env: Mapping[str, str]) -> SupabaseSettings | None:
+    names = ("SUPABASE_URL", "SUPABASE_KEY")
+    if not any(name in env for name in names):
+        return None
+    url = _required(env, "SUPABASE_URL", names, "set it to https://<your project>.supabase.co")
+    _required(env, "SUPABASE_KEY", names, "set it to the service-role key, which sees all rows of agent_state")
+    return SupabaseSettings(_url(url, "SUPABASE_URL"))
+
+
+def _railway(env: Mapping[str, str]) -> RailwaySettings | None:
+    names = ("RAILWAY_API_TOKEN", "RAILWAY_TOKEN", "RAILWAY_ENVIRONMENT_ID", "RAILWAY_PROJECT_ID")
+    if "RAILWAY_API_TOKEN" not in env and "RAILWAY_TOKEN" not in env:
+        # Railway itself sets the IDs in every service that it runs, so they alone ask for nothing.
+        return None
+    advice = "it is shown by 'railway status --json' and in the address of your project's page"
+    return RailwaySettings(
+        endpoint=_url(env.get("RAILWAY_ENDPOINT", "https://backboard.railway.com/graphql/v2"), "RAILWAY_ENDPOINT"),
+        environment_id=_required(env, "RAILWAY_ENVIRONMENT_ID", names, advice),
+        project_id=_required(env, "RAILWAY_PROJECT_ID", names, advice),
+        service_id=env.get("RAILWAY_SERVICE_ID"),
+        project_token="RAILWAY_API_TOKEN" not in env,
+    )
+
+
+def _slack(env: Mapping[str, str]) -> SlackSettings | None:
+    token = env.get("SLACK_BOT_TOKEN")
+    if token is None:
+        return None
+    if not token.startswith("xoxb-"):
+        raise SettingsError("SLACK_BOT_TOKEN does not look like a bot token: it must begin with 'xoxb-'.")
+    return SlackSettings(
+        env.get("SLACK_CHANNEL"), _url(env.get("SLACK_BASE_URL", "https://slack.com/api/"), "SLACK_BASE_URL")
+    )
+
+
+def _required(env: Mapping[str, str], name: str, names: tuple[str, ...], advice: str) -> str:
+    if name in env:
+        return env[name]
+    found = " and ".join(other for other in names if other in env)
+    raise SettingsError(f"{name} is not set, though {found} is: {advice}.")
+
+
+def _url(value: str, name: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} must begin with http:// or https://, and is {value!r}.")
+    return value

@@ -1,0 +1,303 @@
+"""One declared schema per table: columns, dtypes, units and meaning.
+
+The same declaration feeds the assets' column metadata, the blocking schema checks, the lake and the docs.
+All times are UTC. A nullable number is missing where it was not measured; it is never 0 for 'unknown'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+import pandera.pandas as pa
+
+TIME = pd.DatetimeTZDtype(unit="us", tz="UTC")
+TEXT = pd.StringDtype(na_value=float("nan"))
+NUMBER = "float64"
+COUNT = "int64"
+OPTIONAL_COUNT = "Int64"
+FLAG = "bool"
+
+
+class TableError(ValueError):
+    """A frame does not fit its declared table. The message names the table, the column and the rule."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the lake. `time_column` says which window a row belongs to."""
+
+    name: str
+    description: str
+    time_column: str
+    schema: pa.DataFrameSchema
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.schema.columns)
+
+    def empty(self) -> pd.DataFrame:
+        return self.conform(pd.DataFrame({name: [] for name in self.columns}))
+
+    def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The declared columns, in order and with their dtypes. Raises TableError where one does not fit."""
+        missing = [name for name in self.columns if name not in frame.columns]
+        if missing:
+            raise TableError(f"{self.name} lacks the column(s) {', '.join(missing)}.")
+        converted: dict[str, pd.Series] = {}
+        for name, column in self.schema.columns.items():
+            try:
+                converted[name] = _as_dtype(frame[name], column.dtype)
+            except (ValueError, TypeError) as error:
+                raise TableError(f"{self.name}.{name} cannot be read as {column.dtype}: {error}") from error
+        return pd.DataFrame(converted).reset_index(drop=True)
+
+    def problems(self, frame: pd.DataFrame) -> list[str]:
+        """What is wrong with the frame, a sentence each; empty when it fits its declaration."""
+        try:
+            self.schema.validate(frame, lazy=True)
+        except pa.errors.SchemaErrors as error:
+            cases = error.failure_cases.astype(str)
+            grouped = cases.groupby(["column", "check"], dropna=False)["failure_case"]
+            return [
+                f"{self.name}.{column}: {check} fails in {len(values)} case(s), such as {values.iloc[0][:80]}."
+                for (column, check), values in grouped
+            ]
+        return []
+
+
+def _as_dtype(values: pd.Series, dtype: object) -> pd.Series:
+    if str(dtype) == str(TIME):
+        return pd.to_datetime(values, utc=True).astype(TIME)
+    target = getattr(dtype, "type", dtype)
+    return values.astype(target)  # pyright: ignore[reportArgumentType]
+
+
+def _column(dtype: object, description: str, *, nullable: bool = False, **checks: float) -> pa.Column:
+    rules = []
+    if "at_least" in checks:
+        rules.append(pa.Check.ge(checks["at_least"]))
+    if "at_most" in checks:
+        rules.append(pa.Check.le(checks["at_most"]))
+    return pa.Column(dtype, rules, nullable=nullable, description=description)
+
+
+def _table(
+    name: str, description: str, time_column: str, columns: dict[str, pa.Column], key: Iterable[str] | None = None
+) -> Table:
+    schema = pa.DataFrameSchema(columns, name=name, strict=True, unique=list(key) if key else None)
+    return Table(name, description, time_column, schema)
+
+
+RAW_SPANS = _table(
+    "raw_spans",
+    "Spans that started in the window, one row each, without payloads.",
+    "start_time",
+    {
+        "span_id": _column(TEXT, "Identity of the span, 16 hex digits"),
+        "trace_id": _column(TEXT, "Identity of its trace, 32 hex digits"),
+        "parent_id": _column(TEXT, "span_id of the caller; missing for the topmost span", nullable=True),
+        "agent": _column(TEXT, "Agent named by the span itself, by the attributes of fleet.yaml", nullable=True),
+        "name": _column(TEXT, "Name of the operation"),
+        "kind": _column(TEXT, "OpenInference span kind: AGENT, CHAIN, LLM, TOOL, RETRIEVER, ... or UNKNOWN"),
+        "start_time": _column(TIME, "When it began (UTC)"),
+        "end_time": _column(TIME, "When it ended (UTC)", nullable=True),
+        "latency_ms": _column(NUMBER, "end_time - start_time, in milliseconds", nullable=True),
+        "status": _column(TEXT, "OK, ERROR or UNSET"),
+        "status_message": _column(TEXT, "What the tracer noted beside an error", nullable=True),
+        "error_type": _column(TEXT, "Type of the exception recorded on the span", nullable=True),
+        "model": _column(TEXT, "Language model called", nullable=True),
+        "provider": _column(TEXT, "Provider of that model", nullable=True),
+        "tool": _column(TEXT, "Tool called", nullable=True),
+        "prompt_tokens": _column(OPTIONAL_COUNT, "Tokens sent", nullable=True, at_least=0),
+        "completion_tokens": _column(OPTIONAL_COUNT, "Tokens received", nullable=True, at_least=0),
+        "cost_usd": _column(NUMBER, "Cost in US dollars", nullable=True, at_least=0),
+        "session_id": _column(TEXT, "Session or conversation", nullable=True),
+        "task_id": _column(TEXT, "agent_state.id of the task, where the agent stamps it", nullable=True),
+        "program_version": _column(TEXT, "Version of the agent's program", nullable=True),
+    },
+    key=["trace_id", "span_id"],
+)
+
+RAW_LOGS = _table(
+    "raw_logs",
+    "Log lines written in the window, one row each.",
+    "timestamp",
+    {
+        "timestamp": _column(TIME, "When the line was written (UTC)"),
+        "severity": _column(TEXT, "debug, info, warn or error"),
+        "message": _column(TEXT, "The line"),
+        "agent": _column(TEXT, "Agent that the line is about, where it names one", nullable=True),
+        "service_id": _column(TEXT, "Railway service", nullable=True),
+        "deployment_id": _column(TEXT, "Railway deployment", nullable=True),
+        "attributes": _column(TEXT, "Structured fields of the line, as a JSON object of strings"),
+    },
+)
+
+TASK_COUNTS = _table(
+    "task_counts",
+    "Rows of agent_state by agent and status: changed in the window, and in total when the window was read.",
+    "window_start",
+    {
+        "window_start": _column(TIME, "Start of the window (UTC)"),
+        "agent": _column(TEXT, "agent_state.agent_name"),
+        "status": _column(TEXT, "agent_state.status: pending, in_progress, completed, failed"),
+        "tasks_in_window": _column(COUNT, "Rows whose updated_at lies in the window", at_least=0),
+        "tasks_total": _column(COUNT, "Rows in the table, whenever written", at_least=0),
+    },
+    key=["window_start", "agent", "status"],
+)
+
+CHANGE_EVENTS = _table(
+    "change_events",
+    "What changed in the window and might explain a change of behaviour.",
+    "time",
+    {
+        "time": _column(TIME, "When the change took effect (UTC)"),
+        "kind": _column(TEXT, "deployment, model, prompt, promotion or rollback"),
+        "agent": _column(TEXT, "Agent that it concerns; missing for the whole fleet", nullable=True),
+        "from_version": _column(TEXT, "What was there before", nullable=True),
+        "to_version": _column(TEXT, "What is there now", nullable=True),
+        "description": _column(TEXT, "The change in a few words, such as the commit's subject"),
+    },
+)
+
+AGENT_TASKS = _table(
+    "agent_tasks",
+    "One row a task: the topmost span of a trace that belongs to an agent, with its subtree summed up.",
+    "start_time",
+    {
+        "task_span_id": _column(TEXT, "span_id of the task's topmost span"),
+        "trace_id": _column(TEXT, "Trace that holds the task"),
+        "agent": _column(TEXT, "Agent that did the task"),
+        "parent_agent": _column(TEXT, "Agent that called it", nullable=True),
+        "start_time": _column(TIME, "When the task began (UTC)"),
+        "end_time": _column(TIME, "When the task ended (UTC)", nullable=True),
+        "ok": _column(FLAG, "Whether the task's topmost span ended without an error"),
+        "error_type": _column(TEXT, "Exception that failed the task", nullable=True),
+        "error_message": _column(TEXT, "Status message of the span where that error began", nullable=True),
+        "latency_ms": _column(NUMBER, "Duration of the topmost span, in milliseconds", nullable=True),
+        "llm_ms": _column(NUMBER, "Sum of the durations of its language-model calls, in milliseconds", at_least=0),
+        "tool_ms": _column(NUMBER, "Sum of the durations of its tool calls, in milliseconds", at_least=0),
+        "llm_calls": _column(COUNT, "Language-model calls", at_least=0),
+        "tool_calls": _column(COUNT, "Tool calls", at_least=0),
+        "error_count": _column(COUNT, "Errors that began in the task: ERROR spans without an ERROR child", at_least=0),
+        "spans": _column(COUNT, "Spans in the task, its topmost one included", at_least=1),
+        "model": _column(TEXT, "Model of its first language-model call", nullable=True),
+        "provider": _column(TEXT, "Provider of that model", nullable=True),
+        "prompt_tokens": _column(OPTIONAL_COUNT, "Tokens sent", nullable=True, at_least=0),
+        "completion_tokens": _column(OPTIONAL_COUNT, "Tokens received", nullable=True, at_least=0),
+        "cost_usd": _column(NUMBER, "Cost in US dollars", nullable=True, at_least=0),
+        "session_id": _column(TEXT, "Session or conversation", nullable=True),
+        "task_id": _column(TEXT, "agent_state.id, where the agent stamps it", nullable=True),
+        "program_version": _column(TEXT, "Version of the agent's program", nullable=True),
+    },
+    key=["trace_id", "task_span_id"],
+)
+
+AGENT_METRICS = _table(
+    "agent_metrics",
+    "One row an agent and window, also where the agent did nothing.",
+    "window_start",
+    {
+        "agent": _column(TEXT, "Agent"),
+        "window_start": _column(TIME, "Start of the window (UTC)"),
+        "tasks": _column(COUNT, "Tasks that began in the window", at_least=0),
+        "successes": _column(COUNT, "Those that succeeded", at_least=0),
+        "success_rate": _column(NUMBER, "successes / tasks, in percent", nullable=True, at_least=0, at_most=100),
+        "error_count": _column(COUNT, "Errors that began in these tasks, recovered ones included", at_least=0),
+        "log_errors": _column(COUNT, "Log lines of severity error that name the agent", at_least=0),
+        "latency_mean_ms": _column(NUMBER, "Mean task latency, in milliseconds", nullable=True),
+        "latency_p50_ms": _column(NUMBER, "Median task latency, in milliseconds", nullable=True),
+        "latency_p95_ms": _column(NUMBER, "95th percentile (linear interpolation), in milliseconds", nullable=True),
+        "latency_p99_ms": _column(NUMBER, "99th percentile (linear interpolation), in milliseconds", nullable=True),
+        "latency_log_mean": _column(NUMBER, "Mean of ln(latency in ms)", nullable=True),
+        "latency_log_sd": _column(NUMBER, "Sample standard deviation of ln(latency in ms)", nullable=True, at_least=0),
+        "total_tokens": _column(OPTIONAL_COUNT, "Tokens sent and received", nullable=True, at_least=0),
+        "cost_usd": _column(NUMBER, "Cost in US dollars", nullable=True, at_least=0),
+        "baseline_tasks": _column(COUNT, "Tasks in the agent's own history that its baselines rest on", at_least=0),
+        "baseline_success_rate": _column(NUMBER, "Expected success, in percent", at_least=0, at_most=100),
+        "baseline_errors_per_task": _column(NUMBER, "Expected errors a task", at_least=0),
+        "baseline_log_mean": _column(NUMBER, "Expected mean of ln(latency in ms)", nullable=True),
+        "baseline_log_sd": _column(NUMBER, "Expected deviation of ln(latency in ms)", nullable=True, at_least=0),
+        "score": _column(NUMBER, "Performance score, 0 to 100", nullable=True, at_least=0, at_most=100),
+        "trend": _column(TEXT, "improving, stable, degrading or unknown (too little history)"),
+        "complete": _column(FLAG, "Whether the window is closed and its spans were read completely"),
+    },
+    key=["window_start", "agent"],
+)
+
+ANOMALIES = _table(
+    "anomalies",
+    "One row a finding: what an agent, or a source, did in the window that it should not have done.",
+    "window_start",
+    {
+        "window_start": _column(TIME, "Start of the window (UTC)"),
+        "agent": _column(TEXT, "Agent, or the source for a data_gap"),
+        "type": _column(TEXT, "success_drop, error_spike, latency_increase or data_gap"),
+        "severity": _column(TEXT, "low, medium, high or critical"),
+        "observed": _column(NUMBER, "What was measured, in the unit of the type", nullable=True),
+        "baseline": _column(NUMBER, "What was expected, in the same unit", nullable=True),
+        "effect": _column(NUMBER, "Points lost, or times the baseline", nullable=True),
+        "p_value": _column(NUMBER, "Chance of this or worse if nothing had changed", nullable=True),
+        "tasks": _column(COUNT, "Tasks that the finding rests on", at_least=0),
+        "root_cause": _column(TEXT, "Most likely cause, in words"),
+        "recommended_action": _column(TEXT, "IMMEDIATE, INVESTIGATE or MONITOR"),
+        "details": _column(TEXT, "The finding in one sentence"),
+        "example_traces": _column(TEXT, "trace_ids of examples, separated by spaces"),
+    },
+    key=["window_start", "agent", "type"],
+)
+
+OPTIMIZATION_DECISIONS = _table(
+    "optimization_decisions",
+    "One row an agent and window: whether to optimize it, and why or why not.",
+    "window_start",
+    {
+        "window_start": _column(TIME, "Start of the window (UTC)"),
+        "agent": _column(TEXT, "Agent"),
+        "decision": _column(TEXT, "optimize, wait or not_eligible"),
+        "optimizer": _column(TEXT, "GEPA or BootstrapFewShot"),
+        "tasks_since_optimization": _column(COUNT, "Completed tasks since the last optimization", at_least=0),
+        "tasks_total": _column(COUNT, "Completed tasks in all, when the decision was taken", at_least=0),
+        "min_tasks": _column(COUNT, "Completed tasks that the policy asks for", at_least=1),
+        "max_cost_usd": _column(NUMBER, "Cap on the cost of the run, in US dollars", at_least=0),
+        "approval": _column(TEXT, "required or automatic"),
+        "reasons": _column(TEXT, "Why, one reason a line"),
+    },
+    key=["window_start", "agent"],
+)
+
+DAILY_SUMMARY = _table(
+    "daily_summary",
+    "One row an agent and day of the team's clock: what the daily summary says.",
+    "day_start",
+    {
+        "day_start": _column(TIME, "Start of the day (UTC)"),
+        "agent": _column(TEXT, "Agent"),
+        "score": _column(NUMBER, "Mean score of the day weighted by tasks, 0 to 100", nullable=True),
+        "trend": _column(TEXT, "improving, stable, degrading or unknown"),
+        "tasks": _column(COUNT, "Tasks that began in the day", at_least=0),
+        "success_rate": _column(NUMBER, "In percent", nullable=True),
+        "latency_p95_ms": _column(NUMBER, "Worst 95th percentile of the day's windows, in milliseconds", nullable=True),
+        "anomalies": _column(COUNT, "Findings in the day", at_least=0),
+        "optimization": _column(TEXT, "State of its latest optimization request; missing for none", nullable=True),
+    },
+    key=["day_start", "agent"],
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        RAW_SPANS,
+        RAW_LOGS,
+        TASK_COUNTS,
+        CHANGE_EVENTS,
+        AGENT_TASKS,
+        AGENT_METRICS,
+        ANOMALIES,
+        OPTIMIZATION_DECISIONS,
+        DAILY_SUMMARY,
+    )
+}

@@ -1,0 +1,63 @@
+"""What a source answers when it is asked for a window, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The rows that a source gave for a window, and what is known to be missing from them.
+
+    `gaps` holds one sentence for each reason why the rows may be incomplete; none means complete.
+    """
+
+    frame: pd.DataFrame
+    gaps: tuple[str, ...] = ()
+
+
+class SourceError(Exception):
+    """A source could not answer. The message is a sentence for the person who must act.
+
+    `retryable` says whether asking again later, with nothing changed, may succeed.
+    """
+
+    system = "The source"
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class PhoenixError(SourceError):
+    """Phoenix, or the embedded span files, could not be read completely."""
+
+    system = "Phoenix"
+
+
+class SupabaseError(SourceError):
+    """The agent_state table could not be read completely."""
+
+    system = "Supabase"
+
+
+class RailwayError(SourceError):
+    """Railway's logs or deployments could not be read completely."""
+
+    system = "Railway"
+
+
+class SlackError(SourceError):
+    """Slack did not take a message.
+
+    `surely_refused` is true only where Slack answered that it did not post: then a different message may be
+    posted without the risk of a duplicate.
+    """
+
+    system = "Slack"
+
+    def __init__(self, message: str, *, retryable: bool, surely_refused: bool = False) -> None:
+        super().__init__(message, retryable=retryable)
+        self.surely_refused = surely_refused
