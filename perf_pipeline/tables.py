@@ -71,7 +71,7 @@ def _as_dtype(values: pd.Series, dtype: object) -> pd.Series:
     if str(dtype) == str(TIME):
         return pd.to_datetime(values, utc=True).astype(TIME)
     target = getattr(dtype, "type", dtype)
-    return values.astype(target)  # pyright: ignore[reportArgumentType]
+    return values.astype(target)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def _column(dtype: object, description: str, *, nullable: bool = False, **checks: float) -> pa.Column:
@@ -176,7 +176,7 @@ AGENT_TASKS = _table(
         "end_time": _column(TIME, "When the task ended (UTC)", nullable=True),
         "ok": _column(FLAG, "Whether the task's topmost span ended without an error"),
         "error_type": _column(TEXT, "Exception that failed the task", nullable=True),
-        "error_message": _column(TEXT, "Status message of the span where that error began", nullable=True),
+        "error_message": _column(TEXT, "What the tracer noted beside that exception", nullable=True),
         "latency_ms": _column(NUMBER, "Duration of the topmost span, in milliseconds", nullable=True),
         "llm_ms": _column(NUMBER, "Sum of the durations of its language-model calls, in milliseconds", at_least=0),
         "tool_ms": _column(NUMBER, "Sum of the durations of its tool calls, in milliseconds", at_least=0),

@@ -1,0 +1,92 @@
+"""The performance score, 0 to 100, and its trend.
+
+Score: `w_success · s + w_latency · l + w_errors · e` with weights that sum to 100 and each part in 0..1:
+s is the success rate; l is 1 where the median latency is at or under the agent's objective, and falls with its
+logarithm to 0 at four times the objective; e is 1 where errors per task are at or under the baseline, and falls
+linearly to 0 at the rate that counts as a spike. Trend: Theil-Sen slope with the Mann-Kendall test (Kendall's tau
+against time), as scipy computes them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from perf_pipeline.fleet import FleetConfig, RatioPolicy, ScoreWeights
+
+FLOOR_ERRORS_PER_TASK = 0.05
+"""A baseline below one error in twenty tasks is not told apart from it: one error must not halve the score."""
+
+TREND_WINDOWS = 48
+MIN_TREND_WINDOWS = 8
+TREND_P_VALUE = 0.05
+
+
+def score(
+    success_rate: float,
+    latency_p50_ms: float,
+    errors_per_task: float,
+    baseline_errors_per_task: float,
+    weights: ScoreWeights,
+    latency_objective_ms: float,
+    error_policy: RatioPolicy,
+) -> float:
+    """The score of one window. `success_rate` in percent; NaN latency counts as unmeasured and costs nothing."""
+    success = success_rate / 100
+    ratio = latency_p50_ms / latency_objective_ms
+    latency = 1.0 if math.isnan(ratio) or ratio <= 1 else max(0.0, 1 - math.log(ratio) / math.log(4))
+    expected = max(baseline_errors_per_task, FLOOR_ERRORS_PER_TASK)
+    excess = (errors_per_task - expected) / (expected * (error_policy.min_ratio - 1))
+    errors = min(1.0, max(0.0, 1 - excess))
+    return weights.success * success + weights.latency * latency + weights.errors * errors
+
+
+def add_scores(metrics: pd.DataFrame, history: pd.DataFrame, fleet: FleetConfig) -> pd.DataFrame:
+    """`metrics` (observed columns and baselines) with `score` and `trend`; missing where there were no tasks."""
+    scored = metrics.assign(score=[_score_of(row, fleet) for _, row in metrics.iterrows()])
+    scored["score"] = scored["score"].astype("float64")
+    columns = ["agent", "window_start", "score", "complete"]
+    known = pd.concat([history[columns], scored[columns]], ignore_index=True)
+    known = known[known["complete"] & known["score"].notna()].sort_values("window_start")
+    scored["trend"] = [
+        trend(
+            known[(known["agent"] == row.agent) & (known["window_start"] <= row.window_start)]["score"]
+            .tail(TREND_WINDOWS)
+            .to_numpy(dtype=float)
+        )
+        for row in scored[["agent", "window_start"]].itertuples()
+    ]
+    return scored
+
+
+def _score_of(row: pd.Series, fleet: FleetConfig) -> float:
+    agent = fleet.agent(row["agent"])
+    if row["tasks"] == 0:
+        return math.nan
+    return score(
+        float(row["success_rate"]),
+        float(row["latency_p50_ms"]),
+        float(row["error_count"] / row["tasks"]),
+        float(row["baseline_errors_per_task"]),
+        fleet.weights(agent),
+        agent.latency_objective_ms if agent else math.inf,
+        fleet.detection.error_spike,
+    )
+
+
+def trend(scores: np.ndarray) -> str:
+    """improving, stable or degrading over the given scores, oldest first; unknown below eight of them."""
+    if len(scores) < MIN_TREND_WINDOWS:
+        return "unknown"
+    if np.ptp(scores) == 0:
+        return "stable"
+    positions = np.arange(len(scores))
+    if stats.kendalltau(positions, scores).pvalue >= TREND_P_VALUE:
+        return "stable"
+    slope = stats.theilslopes(scores, positions).slope
+    if slope == 0:
+        return "stable"
+    return "improving" if slope > 0 else "degrading"

@@ -1,0 +1,29 @@
+"""The partitions of the assets: windows and days, both in UTC."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.monitoring.windows import KEY_FORMAT
+
+
+def windows_partitions(fleet: FleetConfig) -> dg.TimeWindowPartitionsDefinition:
+    """One partition a window, the open one included, so that it can be looked at before it closes."""
+    return dg.TimeWindowPartitionsDefinition(
+        start=fleet.history_start_utc,
+        fmt=KEY_FORMAT,
+        cron_schedule=window_cron(fleet),
+        timezone="UTC",
+        end_offset=1,
+    )
+
+
+def days_partitions(fleet: FleetConfig) -> dg.DailyPartitionsDefinition:
+    """One partition a calendar day. The key names a day of the team's clock; Dagster counts them in UTC, the
+    windows' time zone, because its mappings between partitions need one zone."""
+    return dg.DailyPartitionsDefinition(start_date=fleet.history_start_utc, timezone="UTC", end_offset=1)
+
+
+def window_cron(fleet: FleetConfig) -> str:
+    return "0 * * * *" if fleet.window_minutes == 60 else f"*/{fleet.window_minutes} * * * *"

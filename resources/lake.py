@@ -1,0 +1,168 @@
+"""The lake: one Parquet file per table and partition, under any fsspec address, read in place by DuckDB.
+
+Layout: `<table>/date=YYYY-MM-DD/HHMM.parquet`, the partition's start in UTC. A file is written whole under a
+temporary name and renamed, so a reader sees the old rows or the new ones, never a mixture.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pandas as pd
+from upath import UPath
+
+from perf_pipeline.tables import Table
+
+if TYPE_CHECKING:
+    import ibis
+
+
+class Lake:
+    """The tables of an installation. Times are UTC; frames have the columns and dtypes of their `Table`."""
+
+    def __init__(self, url: str) -> None:
+        self.root = UPath(url)
+
+    def path(self, table: Table, start: datetime) -> UPath:
+        return self.root / table.name / f"date={start:%Y-%m-%d}" / f"{start:%H%M}.parquet"
+
+    def write(self, table: Table, start: datetime, frame: pd.DataFrame) -> None:
+        """Replace the partition that begins at `start`."""
+        write_parquet(self.path(table, start), table.conform(frame))
+
+    def files(self, table: Table, start: datetime, end: datetime) -> list[UPath]:
+        """The files of the partitions that begin in `[start, end)`, oldest first."""
+        found: list[UPath] = []
+        for day in _days(start, end):
+            folder = self.root / table.name / f"date={day:%Y-%m-%d}"
+            if not folder.is_dir():
+                continue
+            for file in sorted(folder.glob("[0-9]*.parquet"), key=lambda path: path.name):
+                begins = datetime.strptime(f"{day:%Y-%m-%d} {file.stem}", "%Y-%m-%d %H%M").replace(tzinfo=UTC)
+                if start <= begins < end:
+                    found.append(file)
+        return found
+
+    def starts(self, table: Table, start: datetime, end: datetime) -> set[datetime]:
+        """Which partitions of the table exist in `[start, end)`, by their start."""
+        return {
+            datetime.strptime(f"{file.parent.name} {file.stem}", "date=%Y-%m-%d %H%M").replace(tzinfo=UTC)
+            for file in self.files(table, start, end)
+        }
+
+    def read(self, table: Table, start: datetime, end: datetime) -> pd.DataFrame:
+        """The rows of the partitions that begin in `[start, end)`; no rows where none exists."""
+        return read_parquet(table, self.files(table, start, end))
+
+    def scan(self, connection: ibis.BaseBackend, table: Table, start: datetime, end: datetime) -> ibis.Table:
+        """The same rows as a lazy Ibis table, so that an engine reads only the columns that it needs."""
+        import ibis
+
+        files = self.files(table, start, end)
+        if not files:
+            return ibis.memtable(table.empty())
+        if self.root.protocol not in ("", "file", "local"):
+            connection.con.register_filesystem(self.root.fs)  # pyright: ignore[reportAttributeAccessIssue]
+        addresses = [_address(file) for file in files]
+        return connection.read_parquet(addresses, hive_partitioning=False)  # pyright: ignore[reportCallIssue]
+
+
+class LakeResource(dg.ConfigurableResource):
+    """Where the lake lies: a folder, or an address such as s3://bucket/prefix."""
+
+    url: str
+
+    def open(self) -> Lake:
+        return Lake(self.url)
+
+
+class LakeIOManager(dg.UPathIOManager):
+    """Partitions of assets as files of the lake. One output may span several windows: it is split by them."""
+
+    extension = ".parquet"
+
+    def __init__(self, lake: Lake, tables: dict[str, Table]) -> None:
+        super().__init__(base_path=lake.root)
+        self._lake = lake
+        self._tables = tables
+
+    def get_path_for_partition(
+        self,
+        context: dg.InputContext | dg.OutputContext,  # noqa: ARG002 (Dagster's signature)
+        path: UPath,
+        partition: str,
+    ) -> UPath:
+        start = start_of_key(partition)
+        return path / f"date={start:%Y-%m-%d}" / f"{start:%H%M}"
+
+    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
+        table = self._tables[context.asset_key.path[-1]]
+        frame = table.conform(obj)
+        starts = sorted(start_of_key(key) for key in context.asset_partition_keys)
+        for start, rows in split_by_start(frame, table.time_column, starts):
+            self._lake.write(table, start, rows)
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        """All partitions that the input asks for and that exist, as one frame."""
+        table = self._tables[context.asset_key.path[-1]]
+        paths = [self._lake.path(table, start_of_key(key)) for key in context.asset_partition_keys]
+        return read_parquet(table, [path for path in paths if path.exists()])
+
+    def dump_to_path(self, context: dg.OutputContext, obj: pd.DataFrame, path: UPath) -> None:  # noqa: ARG002
+        write_parquet(path, obj)
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> pd.DataFrame:
+        return read_parquet(self._tables[context.asset_key.path[-1]], [path])
+
+
+def start_of_key(key: str) -> datetime:
+    """The start of a partition from its key: 2026-11-22-09:30 for a window, 2026-11-22 for a day."""
+    form = "%Y-%m-%d" if len(key) == len("2026-11-22") else "%Y-%m-%d-%H:%M"
+    return datetime.strptime(key, form).replace(tzinfo=UTC)
+
+
+def split_by_start(
+    frame: pd.DataFrame, time_column: str, starts: Sequence[datetime]
+) -> Iterator[tuple[datetime, pd.DataFrame]]:
+    """Each partition's rows, empty ones included. A row belongs to the last partition that began by its time.
+
+    Raises ValueError for a row that is older than all of them: it would be lost.
+    """
+    if len(starts) == 1:
+        yield starts[0], frame
+        return
+    bounds = pd.DatetimeIndex(starts)
+    position = bounds.searchsorted(pd.DatetimeIndex(frame[time_column]), side="right") - 1
+    if len(frame) and position.min() < 0:
+        raise ValueError(f"A row of {frame[time_column].min()} lies before the first partition, {starts[0]}.")
+    for index, start in enumerate(starts):
+        yield start, frame[position == index]
+
+
+def read_parquet(table: Table, files: Sequence[UPath]) -> pd.DataFrame:
+    frames = [pd.read_parquet(_address(file), storage_options=dict(file.storage_options) or None) for file in files]
+    filled = [frame for frame in frames if len(frame)]
+    return table.conform(pd.concat(filled, ignore_index=True)) if filled else table.empty()
+
+
+def write_parquet(path: UPath, frame: pd.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with temporary.open("wb") as file:
+        frame.to_parquet(file, index=False, compression="zstd")
+    temporary.rename(path)
+
+
+def _address(file: UPath) -> str:
+    return file.path if file.protocol in ("", "file", "local") else str(file)
+
+
+def _days(start: datetime, end: datetime) -> Iterator[datetime]:
+    day = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    while day < end:
+        yield day
+        day += timedelta(days=1)
