@@ -29,8 +29,8 @@ def add_baselines(observed: pd.DataFrame, history: pd.DataFrame, policy: Detecti
     known = pd.concat([history[observed.columns.intersection(history.columns)], observed], ignore_index=True)
     known = known[known["complete"] & (known["tasks"] > 0)]
     rows = [
-        _baseline(known[known["agent"] == row.agent], row.window_start, policy)
-        for row in observed[["agent", "window_start"]].itertuples()
+        _baseline(known[known["agent"] == agent], window_start, policy)
+        for agent, window_start in zip(observed["agent"], observed["window_start"], strict=True)
     ]
     baselines = pd.DataFrame(rows, columns=BASELINE_COLUMNS, index=observed.index)
     return pd.concat([observed, baselines], axis=1)

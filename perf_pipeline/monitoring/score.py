@@ -53,11 +53,11 @@ def add_scores(metrics: pd.DataFrame, history: pd.DataFrame, fleet: FleetConfig)
     known = known[known["complete"] & known["score"].notna()].sort_values("window_start")
     scored["trend"] = [
         trend(
-            known[(known["agent"] == row.agent) & (known["window_start"] <= row.window_start)]["score"]
+            known[(known["agent"] == agent) & (known["window_start"] <= window_start)]["score"]
             .tail(TREND_WINDOWS)
             .to_numpy(dtype=float)
         )
-        for row in scored[["agent", "window_start"]].itertuples()
+        for agent, window_start in zip(scored["agent"], scored["window_start"], strict=True)
     ]
     return scored
 
@@ -84,9 +84,9 @@ def trend(scores: np.ndarray) -> str:
     if np.ptp(scores) == 0:
         return "stable"
     positions = np.arange(len(scores))
-    if stats.kendalltau(positions, scores).pvalue >= TREND_P_VALUE:
+    if stats.kendalltau(positions, scores).pvalue >= TREND_P_VALUE:  # pyright: ignore[reportAttributeAccessIssue]
         return "stable"
-    slope = stats.theilslopes(scores, positions).slope
+    slope = stats.theilslopes(scores, positions).slope  # pyright: ignore[reportAttributeAccessIssue]
     if slope == 0:
         return "stable"
     return "improving" if slope > 0 else "degrading"

@@ -1,0 +1,99 @@
+"""Findings of neighbouring windows joined to incidents. Recomputed from the tables, so a replay gives the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import pandas as pd
+
+from perf_pipeline.fleet import Severity
+from perf_pipeline.records import Incident, IncidentState
+
+FAMILIES = {
+    "success_drop": "reliability",
+    "error_spike": "reliability",
+    "latency_increase": "latency",
+    "data_gap": "data",
+}
+
+
+def incidents_from_findings(anomalies: pd.DataFrame, judged: pd.DataFrame) -> list[Incident]:
+    """The incidents in the findings (`tables.ANOMALIES`), oldest first.
+
+    `judged` has the columns agent and window_start: where the agent (or source) was looked at, with or without a
+    finding. An incident lasts until a judged window without a finding of its family; windows that were not
+    judged neither prolong nor end it.
+    """
+    incidents: list[Incident] = []
+    families = anomalies.assign(family=anomalies["type"].map(FAMILIES))
+    for (agent, family), rows in families.groupby(["agent", "family"], sort=True):
+        looked_at = pd.DatetimeIndex(judged[judged["agent"] == agent]["window_start"])
+        by_window = dict(list(rows.groupby("window_start")))
+        current: list[pd.DataFrame] = []
+        for window in looked_at.union(pd.DatetimeIndex(rows["window_start"])).unique().sort_values():
+            if window in by_window:
+                current.append(by_window[window])
+            elif current:
+                incidents.append(_incident(str(agent), str(family), current, IncidentState.RESOLVED))
+                current = []
+        if current:
+            incidents.append(_incident(str(agent), str(family), current, IncidentState.OPEN))
+    return sorted(incidents, key=lambda incident: (incident.onset, incident.agent, incident.family))
+
+
+def reconcile(computed: Sequence[Incident], recorded: Sequence[Incident], since: datetime) -> list[Incident]:
+    """The incidents to record: computed ones under the identity that they were first known by.
+
+    A computed incident that overlaps a recorded one of the same agent and family continues it, and keeps its id
+    and the earlier onset, so late data cannot announce it again. Its severity only rises. A recorded incident
+    that began at or after `since` (the start of what was recomputed) and has no counterpart any more is resolved.
+    """
+    unmatched = list(recorded)
+    result: list[Incident] = []
+    for incident in computed:
+        known = next((other for other in unmatched if _overlap(incident, other)), None)
+        if known is None:
+            result.append(incident)
+            continue
+        unmatched.remove(known)
+        worst = max(incident.severity, known.severity, key=lambda severity: severity.rank)
+        result.append(replace(incident, id=known.id, onset=min(known.onset, incident.onset), severity=worst))
+    withdrawn = (old for old in unmatched if old.onset >= since and old.state is IncidentState.OPEN)
+    return result + [replace(old, state=IncidentState.RESOLVED) for old in withdrawn]
+
+
+def incident_id(agent: str, family: str, onset: datetime) -> str:
+    return hashlib.sha256(f"{agent}|{family}|{onset.isoformat()}".encode()).hexdigest()[:16]
+
+
+def most_severe(incidents: Iterable[Incident]) -> list[Incident]:
+    return sorted(incidents, key=lambda incident: (-incident.severity.rank, incident.onset, incident.agent))
+
+
+def _overlap(one: Incident, other: Incident) -> bool:
+    same = (one.agent, one.family) == (other.agent, other.family)
+    return same and one.onset <= other.last_seen and other.onset <= one.last_seen
+
+
+def _incident(agent: str, family: str, windows: Sequence[pd.DataFrame], state: IncidentState) -> Incident:
+    rows = pd.concat(windows).assign(rank=lambda frame: [Severity(value).rank for value in frame["severity"]])
+    worst = rows.sort_values(["rank", "window_start"], ascending=[False, True], kind="stable").iloc[0]
+    onset = rows["window_start"].min().to_pydatetime()
+    return Incident(
+        id=incident_id(agent, family, onset),
+        agent=agent,
+        family=family,
+        type=str(worst["type"]),
+        also=tuple(sorted(set(rows["type"]) - {worst["type"]})),
+        severity=Severity(worst["severity"]),
+        state=state,
+        onset=onset,
+        last_seen=rows["window_start"].max().to_pydatetime(),
+        root_cause=str(worst["root_cause"]),
+        recommended_action=str(worst["recommended_action"]),
+        details=str(worst["details"]),
+        example_traces=tuple(str(worst["example_traces"]).split()),
+    )

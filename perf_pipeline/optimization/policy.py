@@ -1,0 +1,107 @@
+"""Whether an agent is to be optimized now: the thresholds of fleet.yaml and the guards around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from perf_pipeline.fleet import AgentConfig, Approval, FleetConfig
+from perf_pipeline.records import OptimizationRequest, RequestState
+
+
+class Choice(StrEnum):
+    OPTIMIZE = "optimize"
+    WAIT = "wait"
+    NOT_ELIGIBLE = "not_eligible"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of `tables.OPTIMIZATION_DECISIONS`, without its window."""
+
+    agent: str
+    decision: Choice
+    optimizer: str
+    tasks_since_optimization: int
+    tasks_total: int
+    min_tasks: int
+    max_cost_usd: float
+    approval: Approval
+    reasons: tuple[str, ...]
+
+
+def decide(
+    fleet: FleetConfig,
+    completed_tasks: Mapping[str, int] | None,
+    requests: Sequence[OptimizationRequest],
+    committed_usd: float,
+    open_data_incident: bool,
+    now: datetime,
+) -> list[Decision]:
+    """One decision for each agent of the fleet file, in its order.
+
+    `completed_tasks` is each agent's total in agent_state, or None where it could not be read; `committed_usd` is
+    what this month's requests may cost at most. An agent below its threshold is not eligible; one that reached it
+    waits while a guard stands in the way.
+    """
+    return [
+        _decide(agent, fleet, completed_tasks, requests, committed_usd, open_data_incident, now)
+        for agent in fleet.agents
+    ]
+
+
+def _decide(
+    agent: AgentConfig,
+    fleet: FleetConfig,
+    completed_tasks: Mapping[str, int] | None,
+    requests: Sequence[OptimizationRequest],
+    committed_usd: float,
+    open_data_incident: bool,
+    now: datetime,
+) -> Decision:
+    policy = fleet.optimization_policy(agent)
+    own = sorted((request for request in requests if request.agent == agent.name), key=lambda r: r.requested_at)
+    total = (completed_tasks or {}).get(agent.name, 0)
+    counted = [request for request in own if request.state is not RequestState.CANCELLED]
+    since = max(total - (counted[-1].completed_tasks if counted else 0), 0)
+
+    guards: list[str] = []
+    if completed_tasks is None:
+        guards.append("the task counts could not be read, so the threshold cannot be checked")
+    if open_data_incident:
+        guards.append("a source is failing, so the figures are not to be trusted now")
+    in_flight = [request for request in own if request.state.is_open]
+    if in_flight:
+        guards.append(f"an optimization is in flight ({in_flight[-1].state.replace('_', ' ')})")
+    elif counted and now - counted[-1].requested_at < timedelta(hours=fleet.cool_down_hours):
+        again = counted[-1].requested_at + timedelta(hours=fleet.cool_down_hours)
+        guards.append(f"cooling down until {again:%Y-%m-%d %H:%M} UTC")
+    if committed_usd + policy.max_cost_usd > fleet.monthly_budget_usd:
+        guards.append(
+            f"${policy.max_cost_usd:g} more would exceed the month's budget of ${fleet.monthly_budget_usd:g} "
+            f"(${committed_usd:g} committed)"
+        )
+
+    reached = since >= policy.min_tasks
+    count = f"{since} of {policy.min_tasks} completed tasks since the last optimization"
+    if not reached and completed_tasks is not None and not in_flight:
+        choice, reasons = Choice.NOT_ELIGIBLE, (count, *guards)
+    elif guards:
+        choice, reasons = Choice.WAIT, (count, *guards)
+    else:
+        consent = "asks for approval" if policy.approval is Approval.REQUIRED else "runs on its own"
+        choice = Choice.OPTIMIZE
+        reasons = (count, f"{policy.optimizer} for at most ${policy.max_cost_usd:g}, {consent}")
+    return Decision(
+        agent.name,
+        choice,
+        policy.optimizer,
+        since,
+        total,
+        policy.min_tasks,
+        policy.max_cost_usd,
+        policy.approval,
+        reasons,
+    )

@@ -1,0 +1,102 @@
+"""The ledger's tables, as SQLAlchemy sees them. Migrations in `migrations/versions` create them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class UtcTime(sa.TypeDecorator[datetime]):
+    """An aware time in UTC. SQLite keeps no zone, so one is put back on when a value is read."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"The ledger takes aware times only, not {value!r}.")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+
+source_health = sa.Table(
+    "source_health",
+    metadata,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("window_start", UtcTime, primary_key=True),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("late_rows", sa.Integer, nullable=False),
+    sa.Column("collected_at", UtcTime, nullable=False),
+)
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("agent", sa.String, nullable=False),
+    sa.Column("family", sa.String, nullable=False),
+    sa.Column("type", sa.String, nullable=False),
+    sa.Column("also", sa.JSON, nullable=False),
+    sa.Column("severity", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("onset", UtcTime, nullable=False),
+    sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Column("root_cause", sa.String, nullable=False),
+    sa.Column("recommended_action", sa.String, nullable=False),
+    sa.Column("details", sa.String, nullable=False),
+    sa.Column("example_traces", sa.JSON, nullable=False),
+    sa.Index("incidents_by_agent", "agent", "family", "onset"),
+)
+
+notifications = sa.Table(
+    "notifications",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+    sa.Column("blocks", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claimed_by", sa.String),
+    sa.Column("claimed_at", UtcTime),
+    sa.Column("not_before", UtcTime),
+    sa.Column("sent_at", UtcTime),
+    sa.Column("channel", sa.String),
+    sa.Column("message_ts", sa.String),
+    sa.Column("note", sa.String),
+    sa.Index("notifications_by_state", "state", "created_at"),
+)
+
+optimization_requests = sa.Table(
+    "optimization_requests",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("agent", sa.String, nullable=False),
+    sa.Column("optimizer", sa.String, nullable=False),
+    sa.Column("approval", sa.String, nullable=False),
+    sa.Column("max_cost_usd", sa.Float, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("completed_tasks", sa.Integer, nullable=False),
+    sa.Column("window_start", UtcTime, nullable=False),
+    sa.Column("requested_at", UtcTime, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    # Two processes cannot both put an optimization of one agent in flight.
+    sa.Index(
+        "one_open_request_per_agent",
+        "agent",
+        unique=True,
+        sqlite_where=sa.text("state IN ('awaiting_approval', 'ready', 'running')"),
+        postgresql_where=sa.text("state IN ('awaiting_approval', 'ready', 'running')"),
+    ),
+)
