@@ -122,6 +122,7 @@ class FleetConfig(_Model):
 
     timezone: str
     daily_summary_at: time
+    owner: Annotated[str, Field(pattern=r"^(team:\w+|[^@\s]+@[^@\s]+)$")]
     slack_channel: Annotated[str, Field(pattern=r"^(#[\w.-]+|[CGD][A-Z0-9]{5,})$")]
     history_start: date
     window_minutes: Annotated[int, Field(ge=1, le=60)]
@@ -184,6 +185,11 @@ class FleetConfig(_Model):
     @property
     def act_within(self) -> timedelta:
         return timedelta(hours=self.act_within_hours)
+
+    @property
+    def summary_within(self) -> timedelta:
+        """How long after its end a day's summary is still sent: until that of the next day is due."""
+        return timedelta(days=1, hours=self.daily_summary_at.hour, minutes=self.daily_summary_at.minute)
 
     @property
     def history_start_utc(self) -> datetime:

@@ -58,6 +58,12 @@ class Lake:
         """The rows of the partitions that begin in `[start, end)`; no rows where none exists."""
         return read_parquet(table, self.files(table, start, end))
 
+    def connect(self) -> ibis.BaseBackend:
+        """A new DuckDB inside this process, for `scan` and the expressions over it."""
+        import ibis
+
+        return ibis.duckdb.connect()
+
     def scan(self, connection: ibis.BaseBackend, table: Table, start: datetime, end: datetime) -> ibis.Table:
         """The same rows as a lazy Ibis table, so that an engine reads only the columns that it needs."""
         import ibis
@@ -65,10 +71,10 @@ class Lake:
         files = self.files(table, start, end)
         if not files:
             return ibis.memtable(table.empty())
-        if self.root.protocol not in ("", "file", "local"):
+        if not _is_local(self.root):
             connection.con.register_filesystem(self.root.fs)  # pyright: ignore[reportAttributeAccessIssue]
         addresses = [_address(file) for file in files]
-        return connection.read_parquet(addresses, hive_partitioning=False)  # pyright: ignore[reportCallIssue]
+        return connection.read_parquet(addresses, hive_partitioning=False)  # pyright: ignore[reportArgumentType]
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -135,7 +141,7 @@ def split_by_start(
     if len(starts) == 1:
         yield starts[0], frame
         return
-    bounds = pd.DatetimeIndex(starts)
+    bounds = pd.DatetimeIndex(list(starts))
     position = bounds.searchsorted(pd.DatetimeIndex(frame[time_column]), side="right") - 1
     if len(frame) and position.min() < 0:
         raise ValueError(f"A row of {frame[time_column].min()} lies before the first partition, {starts[0]}.")
@@ -144,9 +150,16 @@ def split_by_start(
 
 
 def read_parquet(table: Table, files: Sequence[UPath]) -> pd.DataFrame:
-    frames = [pd.read_parquet(_address(file), storage_options=dict(file.storage_options) or None) for file in files]
-    filled = [frame for frame in frames if len(frame)]
-    return table.conform(pd.concat(filled, ignore_index=True)) if filled else table.empty()
+    """The files' rows as one frame. A column that an older file lacks is read as missing values."""
+    if not files:
+        return table.empty()
+    from pyarrow import Schema, dataset
+
+    schema = Schema.from_pandas(table.empty(), preserve_index=False)
+    filesystem = None if _is_local(files[0]) else files[0].fs
+    paths = [file.path for file in files]
+    rows = dataset.dataset(paths, schema=schema, format="parquet", filesystem=filesystem).to_table()
+    return table.conform(rows.to_pandas())
 
 
 def write_parquet(path: UPath, frame: pd.DataFrame) -> None:
@@ -157,8 +170,12 @@ def write_parquet(path: UPath, frame: pd.DataFrame) -> None:
     temporary.rename(path)
 
 
+def _is_local(file: UPath) -> bool:
+    return file.protocol in ("", "file", "local")
+
+
 def _address(file: UPath) -> str:
-    return file.path if file.protocol in ("", "file", "local") else str(file)
+    return file.path if _is_local(file) else str(file)
 
 
 def _days(start: datetime, end: datetime) -> Iterator[datetime]:

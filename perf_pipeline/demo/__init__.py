@@ -1,1 +1,1 @@
-"""The embedded default's story: a simulated fleet with a scripted incident. Nothing in production imports it."""
+"""The embedded demo: a simulated fleet and its scripted story. Nothing here is loaded with the definitions."""

@@ -10,7 +10,8 @@ from datetime import datetime
 import pandas as pd
 
 from perf_pipeline.fleet import Severity
-from perf_pipeline.records import Incident, IncidentState
+from perf_pipeline.records import Incident, IncidentState, SourceHealth
+from perf_pipeline.tables import TIME
 
 FAMILIES = {
     "success_drop": "reliability",
@@ -97,3 +98,15 @@ def _incident(agent: str, family: str, windows: Sequence[pd.DataFrame], state: I
         details=str(worst["details"]),
         example_traces=tuple(str(worst["example_traces"]).split()),
     )
+
+
+def judged_windows(metrics: pd.DataFrame, health: Iterable[SourceHealth]) -> pd.DataFrame:
+    """Where a finding could have been made: agents (`tables.AGENT_METRICS`) in complete windows with tasks, and
+    sources in windows that they were read for. Columns agent and window_start."""
+    agents = metrics[metrics["complete"] & (metrics["tasks"] > 0)][["agent", "window_start"]]
+    sources = pd.DataFrame(
+        [{"agent": f"source:{reading.source}", "window_start": reading.window_start} for reading in health],
+        columns=["agent", "window_start"],
+    )
+    sources["window_start"] = pd.to_datetime(sources["window_start"], utc=True).astype(TIME)
+    return pd.concat([agents, sources], ignore_index=True)

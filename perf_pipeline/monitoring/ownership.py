@@ -12,6 +12,7 @@ left, so a trace of depth d takes about log2(d) self-joins.
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
@@ -93,3 +94,26 @@ def _follow(linked: ir.Table, fixed: ir.BooleanValue) -> ir.Table:
         if not bool(moved.moved.any().execute()):
             break
     return pointers
+
+
+def spans_of_traces(spans: ir.Table, start: datetime, end: datetime) -> ir.Table:
+    """All spans of the traces that have a span in `[start, end)` UTC."""
+    inside = spans.filter(_within(spans, start, end)).select(wanted_trace="trace_id").distinct()
+    return spans.semi_join(inside, spans.trace_id == inside.wanted_trace)
+
+
+def count_unowned(owned: ir.Table, start: datetime, end: datetime) -> tuple[int, int, int]:
+    """Of the spans that started in `[start, end)`: how many there are, how many belong to no agent, and how many
+    wait for a topmost span that has not been exported yet. `owned` comes from `own_spans`."""
+    inside = owned.filter(_within(owned, start, end))
+    nobody = inside.task_span_id.isnull()
+    counts = inside.aggregate(
+        total=inside.count(),
+        unowned=inside.count(where=nobody & ~inside.waits),
+        waiting=inside.count(where=nobody & inside.waits),
+    ).execute()
+    return int(counts["total"][0]), int(counts["unowned"][0]), int(counts["waiting"][0])
+
+
+def _within(spans: ir.Table, start: datetime, end: datetime) -> ir.BooleanValue:
+    return (spans.start_time >= ibis.literal(start)) & (spans.start_time < ibis.literal(end))

@@ -105,3 +105,13 @@ def _decide(
         policy.approval,
         reasons,
     )
+
+
+def committed_this_month(requests: Sequence[OptimizationRequest], local_now: datetime) -> float:
+    """What the requests of `local_now`'s calendar month, in its time zone, may cost at most, in US dollars."""
+    return sum(
+        request.max_cost_usd
+        for request in requests
+        if request.state is not RequestState.CANCELLED
+        and request.requested_at.astimezone(local_now.tzinfo).strftime("%Y-%m") == local_now.strftime("%Y-%m")
+    )

@@ -1,0 +1,72 @@
+"""agent_metrics: tasks summed up per agent and window, with baselines, score and trend."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import ibis
+import pandas as pd
+
+from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
+from perf_pipeline.checks import FLEET_AT_WORK, advisory_spec, fleet_at_work_result, schema_result
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.monitoring.baselines import add_baselines
+from perf_pipeline.monitoring.metrics import fill_windows, metrics_from_tasks
+from perf_pipeline.monitoring.score import add_scores
+from perf_pipeline.monitoring.windows import Window
+from perf_pipeline.records import SourceHealth, SourceStatus
+from perf_pipeline.tables import AGENT_METRICS
+from resources.lake import LakeResource
+from resources.ledger import LedgerResource
+
+
+def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
+    @window_asset(
+        fleet,
+        AGENT_METRICS,
+        "performance",
+        {"duckdb", "parquet"},
+        [advisory_spec(AGENT_METRICS, FLEET_AT_WORK, "In every complete window at least one agent did something.")],
+    )
+    def agent_metrics(
+        context: dg.AssetExecutionContext,
+        agent_tasks: pd.DataFrame,
+        raw_logs: pd.DataFrame,
+        lake: LakeResource,
+        ledger: LedgerResource,
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        windows = windows_of_run(context, fleet)
+        first = windows[0].start
+        with ledger.open() as book:
+            health = book.health(first, windows[-1].end)
+        observed = metrics_from_tasks(ibis.memtable(agent_tasks), fleet.window).to_pandas()
+        incomplete = incomplete_windows(windows, health, datetime.now(UTC))
+        table = fill_windows(observed, raw_logs, fleet.agent_names, windows, incomplete)
+        history = lake.open().read(AGENT_METRICS, first - timedelta(days=fleet.detection.baseline_days), first)
+        frame = add_scores(add_baselines(table, history, fleet.detection), history, fleet)
+        frame = AGENT_METRICS.conform(frame)
+        newest = frame[frame["window_start"] == frame["window_start"].max()]
+        shown = ["agent", "score", "trend", "tasks", "success_rate", "baseline_success_rate", "error_count"]
+        return dg.MaterializeResult(
+            value=frame,
+            metadata={
+                "dagster/row_count": len(frame),
+                "tasks": int(frame["tasks"].sum()),
+                "incomplete windows": len(incomplete),
+                "newest window": markdown(newest[[*shown, "latency_p50_ms", "latency_p95_ms"]]),
+            },
+            check_results=[schema_result(AGENT_METRICS, frame), fleet_at_work_result(frame)],
+        )
+
+    return agent_metrics
+
+
+def incomplete_windows(windows: list[Window], health: list[SourceHealth], now: datetime) -> set[Window]:
+    """The windows that are still open, or whose spans were not read in full."""
+    complete = {
+        reading.window_start
+        for reading in health
+        if reading.source == "spans" and reading.status is SourceStatus.COMPLETE
+    }
+    return {window for window in windows if window.end > now or window.start not in complete}

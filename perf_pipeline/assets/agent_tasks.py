@@ -1,0 +1,73 @@
+"""agent_tasks: spans summed up to tasks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+
+from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
+from perf_pipeline.checks import (
+    AGENTS_KNOWN,
+    SPANS_OWNED,
+    advisory_spec,
+    agents_known_result,
+    schema_result,
+    spans_owned_result,
+)
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.monitoring.ownership import count_unowned, own_spans, spans_of_traces
+from perf_pipeline.monitoring.tasks import tasks_from_spans
+from perf_pipeline.tables import AGENT_TASKS, RAW_SPANS
+from resources.lake import LakeResource
+
+
+def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
+    # A task's spans may lie in the windows around its own: its children after it, its callers before it.
+    neighbours = dg.TimeWindowPartitionMapping(
+        start_offset=-fleet.lateness_windows,
+        end_offset=fleet.lateness_windows,
+        allow_nonexistent_upstream_partitions=True,
+    )
+
+    @window_asset(
+        fleet,
+        AGENT_TASKS,
+        "performance",
+        {"duckdb", "parquet"},
+        [
+            advisory_spec(AGENT_TASKS, AGENTS_KNOWN, "Every agent with tasks is listed in fleet.yaml."),
+            advisory_spec(AGENT_TASKS, SPANS_OWNED, "Nearly every span belongs to an agent's task."),
+        ],
+        deps=[dg.AssetDep(RAW_SPANS.name, partition_mapping=neighbours)],
+    )
+    def agent_tasks(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[pd.DataFrame]:
+        windows = windows_of_run(context, fleet)
+        start, end = windows[0].start, windows[-1].end
+        store = lake.open()
+        longest = timedelta(hours=fleet.longest_task_hours)
+        spans = store.scan(store.connect(), RAW_SPANS, start - longest, end + fleet.lateness)
+        owned = own_spans(spans_of_traces(spans, start, end))
+        frame = AGENT_TASKS.conform(tasks_from_spans(owned, start, end).to_pandas())
+        total, unowned, waiting = count_unowned(owned, start, end)
+        per_agent = frame.groupby("agent", as_index=False).agg(
+            tasks=("ok", "size"), failed=("ok", lambda ok: int((~ok).sum())), errors=("error_count", "sum")
+        )
+        return dg.MaterializeResult(
+            value=frame,
+            metadata={
+                "dagster/row_count": len(frame),
+                "spans": total,
+                "spans without an agent": unowned,
+                "spans whose task has not ended": waiting,
+                "tasks by agent": markdown(per_agent),
+            },
+            check_results=[
+                schema_result(AGENT_TASKS, frame),
+                agents_known_result(list(frame["agent"].unique()), fleet),
+                spans_owned_result(unowned, total),
+            ],
+        )
+
+    return agent_tasks

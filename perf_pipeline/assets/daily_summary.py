@@ -1,0 +1,82 @@
+"""daily_summary: a day of the team's clock, summed up per agent and put into the outbox."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pandas as pd
+
+from perf_pipeline.assets.window_asset import LAKE_IO, column_schema
+from perf_pipeline.checks import schema_result, schema_spec
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.monitoring.daily import day_of_key, summarize_day
+from perf_pipeline.notifications.messages import as_blocks, daily_summary_text
+from perf_pipeline.notifications.outbox import summary_key
+from perf_pipeline.partitions import days_partitions
+from perf_pipeline.records import Notification, NotificationState
+from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, DAILY_SUMMARY, OPTIMIZATION_DECISIONS
+from resources.lake import LakeResource
+from resources.ledger import LedgerResource
+
+
+def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
+    # A day of the team's clock begins and ends within the days around it that Dagster counts in UTC.
+    days_around = dg.TimeWindowPartitionMapping(
+        start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True
+    )
+
+    @dg.asset(
+        name=DAILY_SUMMARY.name,
+        description=DAILY_SUMMARY.description,
+        group_name="decisions",
+        kinds={"slack", "parquet"},
+        owners=[fleet.owner],
+        partitions_def=days_partitions(fleet),
+        io_manager_key=LAKE_IO,
+        metadata={"dagster/column_schema": column_schema(DAILY_SUMMARY)},
+        check_specs=[schema_spec(DAILY_SUMMARY)],
+        deps=[
+            dg.AssetDep(table.name, partition_mapping=days_around)
+            for table in (AGENT_METRICS, ANOMALIES, OPTIMIZATION_DECISIONS)
+        ],
+    )
+    def daily_summary(
+        context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        now = datetime.now(UTC)
+        day = day_of_key(context.partition_key, fleet.timezone)
+        store = lake.open()
+        found = store.read(ANOMALIES, day.start, day.end)
+        with ledger.open() as book:
+            frame = summarize_day(
+                day,
+                store.read(AGENT_METRICS, day.start, day.end),
+                found,
+                book.optimization_requests(),
+                fleet.agent_names,
+            )
+            text = daily_summary_text(context.partition_key, frame, found)
+            history = now > day.end + fleet.summary_within
+            new = book.enqueue(
+                Notification(
+                    key=summary_key(context.partition_key),
+                    kind="daily_summary",
+                    text=text,
+                    blocks=as_blocks(text),
+                    created_at=now,
+                    state=NotificationState.WITHHELD if history else NotificationState.PENDING,
+                    note="The day was over for too long when it was summed up." if history else None,
+                )
+            )
+        return dg.MaterializeResult(
+            value=frame,
+            metadata={
+                "dagster/row_count": len(frame),
+                "message": dg.MetadataValue.md(f"```\n{text}\n```"),
+                "put into the outbox": "now" if new else "by an earlier run; it is not sent again",
+            },
+            check_results=[schema_result(DAILY_SUMMARY, frame)],
+        )
+
+    return daily_summary

@@ -1,0 +1,88 @@
+"""optimization_decisions: for each agent, whether to optimize it now, and why or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pandas as pd
+
+from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
+from perf_pipeline.checks import schema_result
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.monitoring.windows import Window
+from perf_pipeline.optimization.policy import Decision, committed_this_month, decide
+from perf_pipeline.records import IncidentState, SourceHealth, SourceStatus
+from perf_pipeline.tables import ANOMALIES, OPTIMIZATION_DECISIONS
+from resources.ledger import LedgerResource
+
+
+def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
+    @window_asset(fleet, OPTIMIZATION_DECISIONS, "decisions", {"parquet"}, deps=[ANOMALIES.name])
+    def optimization_decisions(
+        context: dg.AssetExecutionContext,
+        agent_metrics: pd.DataFrame,
+        task_counts: pd.DataFrame,
+        ledger: LedgerResource,
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        windows = windows_of_run(context, fleet)
+        now = datetime.now(UTC)
+        with ledger.open() as book:
+            requests = book.optimization_requests()
+            health = book.health(windows[0].start, windows[-1].end)
+            failing = any(
+                incident.family == "data" and incident.agent == "source:spans"
+                for incident in book.incidents(now, state=IncidentState.OPEN)
+            )
+        committed = committed_this_month(requests, now.astimezone(ZoneInfo(fleet.timezone)))
+        rows = []
+        for window in windows:
+            completed = completed_tasks(task_counts, window, health)
+            decisions = decide(fleet, completed, requests, committed, failing, now)
+            rows += [_row(window, decision) for decision in decisions]
+        frame = OPTIMIZATION_DECISIONS.conform(pd.DataFrame(rows))
+        newest = frame[frame["window_start"] == frame["window_start"].max()]
+        silent = sorted(set(agent_metrics["agent"]) - set(fleet.agent_names))
+        return dg.MaterializeResult(
+            value=frame,
+            metadata={
+                "dagster/row_count": len(frame),
+                "to optimize": int((newest["decision"] == "optimize").sum()),
+                "agents without a policy": ", ".join(silent) or "none",
+                "newest window": markdown(newest[["agent", "decision", "optimizer", "max_cost_usd", "reasons"]]),
+            },
+            check_results=[schema_result(OPTIMIZATION_DECISIONS, frame)],
+        )
+
+    return optimization_decisions
+
+
+def completed_tasks(counts: pd.DataFrame, window: Window, health: Sequence[SourceHealth]) -> dict[str, int] | None:
+    """Each agent's completed tasks in all, as they were when the window was read; None where they were not."""
+    read = any(
+        reading.source == "tasks"
+        and reading.window_start == window.start
+        and reading.status is not SourceStatus.UNAVAILABLE
+        for reading in health
+    )
+    if not read:
+        return None
+    completed = counts[(counts["window_start"] == window.start) & (counts["status"] == "completed")]
+    return {str(agent): int(total) for agent, total in zip(completed["agent"], completed["tasks_total"], strict=True)}
+
+
+def _row(window: Window, decision: Decision) -> dict[str, object]:
+    return {
+        "window_start": window.start,
+        "agent": decision.agent,
+        "decision": str(decision.decision),
+        "optimizer": decision.optimizer,
+        "tasks_since_optimization": decision.tasks_since_optimization,
+        "tasks_total": decision.tasks_total,
+        "min_tasks": decision.min_tasks,
+        "max_cost_usd": decision.max_cost_usd,
+        "approval": str(decision.approval),
+        "reasons": "\n".join(decision.reasons),
+    }

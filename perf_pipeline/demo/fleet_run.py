@@ -1,0 +1,99 @@
+"""Runs planned tasks on the demo fleet: real DSPy programs, the embedded model, real spans at simulated times."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from types import TracebackType
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, LMError
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from dspy_modules.demo_agents import FLEET, AccountOrchestrator, Inputs
+from dspy_modules.embedded_model import Fault, embedded_lm
+from dspy_modules.embedded_prompt import Message, expects_json
+from dspy_modules.tracing import AgentTracer, Task, counting_tokens
+from perf_pipeline.demo.retiming import RetimingExporter, SeededIds, TaskTime
+from perf_pipeline.demo.script import DemoScript, PlannedTask, SimulatedTask
+
+FAILURES = (AdapterParseError, LMError)
+
+
+class FleetRun:
+    """The fleet at work while it is entered as a context manager. One task at a time, in one thread."""
+
+    def __init__(self, exporter: SpanExporter, script: DemoScript) -> None:
+        self._script = script
+        self._retiming = RetimingExporter(exporter)
+        self._tracer = AgentTracer(self._retiming, ids=SeededIds(f"{script.seed}|{script.start.isoformat()}"))
+        self._inputs = {agent.name: agent.inputs for agent in FLEET}
+        self._programs = {agent.name: agent.program() for agent in FLEET}
+        self._programs["AccountOrchestrator"] = AccountOrchestrator(self._delegate)
+        self._healthy = counting_tokens(embedded_lm(script.old_model))
+        self._current: PlannedTask | None = None
+        self._nested: list[Task] = []
+
+    def __enter__(self) -> FleetRun:
+        self._tracer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._tracer.__exit__(kind, error, traceback)
+
+    def run(self, planned: PlannedTask) -> list[SimulatedTask]:
+        """What happened to the task, and to the tasks that it gave to other agents."""
+        inputs = self._inputs[planned.agent]
+        task = Task(planned.agent, planned.task_id, planned.session_id, planned.program_version)
+        self._current, self._nested = planned, []
+        self._retiming.schedule(TaskTime(planned.start, planned.latency_ms))
+        with dspy.context(lm=_planned_lm(planned)):
+            failure = self._attempt(task, self._programs[task.agent], inputs[int(planned.draw * len(inputs))])
+        own = SimulatedTask(
+            task.agent,
+            task.task_id,
+            planned.start,
+            planned.latency_ms,
+            failure is None,
+            _qualified_name(failure),
+            planned.window_start,
+        )
+        return [own, *(self._nested_truth(nested, own.agent) for nested in self._nested)]
+
+    def _attempt(self, task: Task, program: dspy.Module, inputs: Inputs) -> Exception | None:
+        try:
+            self._tracer.run(program, inputs, task)
+        except FAILURES as failure:
+            return failure
+        return None
+
+    def _delegate(self, agent: str, program: dspy.Module, inputs: Inputs) -> dspy.Prediction:
+        caller = self._current
+        if caller is None:
+            raise RuntimeError("An agent was called while no task was running.")
+        task_id = str(uuid.uuid5(uuid.UUID(caller.task_id), agent))
+        task = Task(agent, task_id, caller.session_id, self._script.old_version)
+        self._nested.append(task)
+        # The script's faults strike the caller's model: the called agent has its own.
+        with dspy.context(lm=self._healthy):
+            return self._tracer.run(program, inputs, task)
+
+    def _nested_truth(self, task: Task, parent: str) -> SimulatedTask:
+        time = self._retiming.time_of(task.task_id)
+        window = self._script.window_of(time.start)
+        return SimulatedTask(task.agent, task.task_id, time.start, time.latency_ms, True, None, window, parent)
+
+
+def _planned_lm(planned: PlannedTask) -> dspy.LM:
+    def faults(messages: Sequence[Message], model: str) -> Fault | None:  # noqa: ARG001
+        # DSPy asks for JSON when it could not parse the first answer.
+        strikes = planned.fault is not None and (planned.persists or not expects_json(messages))
+        return Fault(planned.fault) if strikes else None
+
+    return counting_tokens(embedded_lm(planned.model, faults))
+
+
+def _qualified_name(error: Exception | None) -> str | None:
+    return None if error is None else f"{type(error).__module__}.{type(error).__qualname__}"
