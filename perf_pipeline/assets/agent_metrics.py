@@ -1,7 +1,5 @@
 """agent_metrics: tasks summed up per agent and window, with baselines, score and trend."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -35,7 +33,7 @@ def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         raw_logs: pd.DataFrame,
         lake: LakeResource,
         ledger: LedgerResource,
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         windows = windows_of_run(context, fleet)
         first = windows[0].start
         with ledger.open() as book:

@@ -1,11 +1,8 @@
 """agent_tasks: spans summed up to tasks."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import dagster as dg
-import pandas as pd
 
 from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
 from perf_pipeline.checks import (
@@ -42,7 +39,7 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         ],
         deps=[dg.AssetDep(RAW_SPANS.name, partition_mapping=neighbours)],
     )
-    def agent_tasks(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[pd.DataFrame]:
+    def agent_tasks(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
         windows = windows_of_run(context, fleet)
         start, end = windows[0].start, windows[-1].end
         store = lake.open()

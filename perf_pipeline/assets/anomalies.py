@@ -1,7 +1,5 @@
 """anomalies: findings of the window with their causes, and the incidents that they belong to."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import dagster as dg
@@ -29,7 +27,7 @@ def anomalies_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         span_source: dg.ResourceParam[SpanSource],
         lake: LakeResource,
         ledger: LedgerResource,
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         windows = windows_of_run(context, fleet)
         first, last = windows[0].start, windows[-1].end
         store = lake.open()

@@ -1,9 +1,6 @@
 """change_events: deployments of the window, from Railway or from a file."""
 
-from __future__ import annotations
-
 import dagster as dg
-import pandas as pd
 
 from perf_pipeline.assets.source_asset import Source, materialize_source
 from perf_pipeline.assets.window_asset import window_asset, windows_of_run
@@ -22,7 +19,7 @@ def change_events_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         log_source: dg.ResourceParam[LogSource],
         lake: LakeResource,
         ledger: LedgerResource,
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         source = Source("changes", log_source.describe(), log_source.read_deployments)
         return materialize_source(source, CHANGE_EVENTS, windows_of_run(context, fleet), lake.open(), ledger)
 

@@ -1,13 +1,10 @@
 """daily_summary: a day of the team's clock, summed up per agent and put into the outbox."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import dagster as dg
-import pandas as pd
 
-from perf_pipeline.assets.window_asset import LAKE_IO, column_schema
+from perf_pipeline.assets.window_asset import FRAME, LAKE_IO, column_schema
 from perf_pipeline.checks import schema_result, schema_spec
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.daily import day_of_key, summarize_day
@@ -34,6 +31,7 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         owners=[fleet.owner],
         partitions_def=days_partitions(fleet),
         io_manager_key=LAKE_IO,
+        dagster_type=FRAME,
         metadata={"dagster/column_schema": column_schema(DAILY_SUMMARY)},
         check_specs=[schema_spec(DAILY_SUMMARY)],
         deps=[
@@ -43,7 +41,7 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
     )
     def daily_summary(
         context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         now = datetime.now(UTC)
         day = day_of_key(context.partition_key, fleet.timezone)
         store = lake.open()

@@ -1,7 +1,5 @@
 """optimization_decisions: for each agent, whether to optimize it now, and why or why not."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -26,7 +24,7 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         agent_metrics: pd.DataFrame,
         task_counts: pd.DataFrame,
         ledger: LedgerResource,
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         windows = windows_of_run(context, fleet)
         now = datetime.now(UTC)
         with ledger.open() as book:

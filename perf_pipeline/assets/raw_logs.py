@@ -1,9 +1,6 @@
 """raw_logs: every log line of the window, from Railway or from files, with the agent that it is about."""
 
-from __future__ import annotations
-
 import dagster as dg
-import pandas as pd
 
 from perf_pipeline.assets.source_asset import Source, materialize_source
 from perf_pipeline.assets.window_asset import window_asset, windows_of_run
@@ -23,7 +20,7 @@ def raw_logs_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         log_source: dg.ResourceParam[LogSource],
         lake: LakeResource,
         ledger: LedgerResource,
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         source = Source("logs", log_source.describe(), log_source.read_logs)
         return materialize_source(
             source,

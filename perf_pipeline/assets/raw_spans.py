@@ -1,9 +1,6 @@
 """raw_spans: every span that started in the window, from Phoenix or from files."""
 
-from __future__ import annotations
-
 import dagster as dg
-import pandas as pd
 
 from perf_pipeline.assets.source_asset import Source, materialize_source
 from perf_pipeline.assets.window_asset import window_asset, windows_of_run
@@ -22,7 +19,7 @@ def raw_spans_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         span_source: dg.ResourceParam[SpanSource],
         lake: LakeResource,
         ledger: LedgerResource,
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         source = Source("spans", span_source.describe(), span_source.read_spans)
         return materialize_source(source, RAW_SPANS, windows_of_run(context, fleet), lake.open(), ledger)
 

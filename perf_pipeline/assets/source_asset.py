@@ -36,7 +36,7 @@ def materialize_source(
     lake: Lake,
     ledger: LedgerResource,
     finish: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> dg.MaterializeResult:
     """Read the windows and record how well that went. `finish` completes the columns that the source lacks."""
 
     def previous(window: Window) -> pd.DataFrame | None:

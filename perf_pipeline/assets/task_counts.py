@@ -1,9 +1,6 @@
 """task_counts: rows of agent_state by agent and status, from Supabase or from a file."""
 
-from __future__ import annotations
-
 import dagster as dg
-import pandas as pd
 
 from perf_pipeline.assets.source_asset import Source, materialize_source
 from perf_pipeline.assets.window_asset import window_asset, windows_of_run
@@ -22,7 +19,7 @@ def task_counts_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         task_source: dg.ResourceParam[TaskSource],
         lake: LakeResource,
         ledger: LedgerResource,
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult:
         source = Source("tasks", task_source.describe(), task_source.read_task_counts)
         return materialize_source(source, TASK_COUNTS, windows_of_run(context, fleet), lake.open(), ledger)
 

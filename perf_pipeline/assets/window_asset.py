@@ -19,6 +19,8 @@ MAX_WINDOWS_A_RUN = 96
 
 LAKE_IO = "lake_io"
 
+FRAME = dg.PythonObjectDagsterType(pd.DataFrame, name="DataFrame")
+
 
 def window_asset(
     fleet: FleetConfig,
@@ -38,6 +40,7 @@ def window_asset(
         partitions_def=windows_partitions(fleet),
         backfill_policy=dg.BackfillPolicy.multi_run(MAX_WINDOWS_A_RUN),
         io_manager_key=LAKE_IO,
+        dagster_type=FRAME,
         metadata={"dagster/column_schema": column_schema(table)},
         check_specs=[schema_spec(table), *checks],
         deps=deps,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from perf_pipeline.fleet import Severity
 from perf_pipeline.notifications.messages import alert_text, as_blocks
-from perf_pipeline.records import Incident, Notification, NotificationState
+from perf_pipeline.records import Incident, IncidentState, Notification, NotificationState
 
 ALERTED = (Severity.HIGH, Severity.CRITICAL)
 MAX_ATTEMPTS = 20
@@ -36,15 +36,17 @@ def alerts(
 ) -> list[Notification]:
     """An alert for each incident of high or critical severity; its key makes sure that it is said once.
 
-    An incident last seen in a window that closed more than `act_within` ago is history: its alert is recorded
-    as withheld.
+    An incident last seen in a window that closed more than `act_within` ago is history once it is resolved: its
+    alert is recorded as withheld. While it is open, the windows that are still to be read decide.
     """
     messages = []
     for incident in incidents:
         if incident.severity not in ALERTED:
             continue
-        text = alert_text(incident, timezone, [(trace, trace_url(trace)) for trace in incident.example_traces])
         old = incident.last_seen + window + act_within < now
+        if old and incident.state is IncidentState.OPEN:
+            continue
+        text = alert_text(incident, timezone, [(trace, trace_url(trace)) for trace in incident.example_traces])
         messages.append(
             Notification(
                 key=alert_key(incident),

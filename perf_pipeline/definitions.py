@@ -1,0 +1,58 @@
+"""The Dagster code location: assets, jobs, schedules, sensors and resources put together; nothing else."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+
+import dagster as dg
+
+from perf_pipeline.assets.agent_metrics import agent_metrics_asset
+from perf_pipeline.assets.agent_tasks import agent_tasks_asset
+from perf_pipeline.assets.anomalies import anomalies_asset
+from perf_pipeline.assets.change_events import change_events_asset
+from perf_pipeline.assets.daily_summary import daily_summary_asset
+from perf_pipeline.assets.optimization_decisions import optimization_decisions_asset
+from perf_pipeline.assets.raw_logs import raw_logs_asset
+from perf_pipeline.assets.raw_spans import raw_spans_asset
+from perf_pipeline.assets.task_counts import task_counts_asset
+from perf_pipeline.fleet import FleetConfig, load_fleet
+from perf_pipeline.installation import installed_resources
+from perf_pipeline.jobs import monitoring_job, summary_job
+from perf_pipeline.schedules import daily_summary_schedule, monitoring_schedule
+from perf_pipeline.sensors.missing_windows import missing_windows_sensor
+from perf_pipeline.sensors.optimization_requests import optimization_requests_sensor
+from perf_pipeline.sensors.slack_messages import slack_messages_sensor
+from perf_pipeline.settings import read_settings
+
+
+def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Definitions:
+    """The definitions of a fleet. `resources` has the keys of `installation.installed_resources`."""
+    return dg.Definitions(
+        assets=[
+            raw_spans_asset(fleet),
+            raw_logs_asset(fleet),
+            task_counts_asset(fleet),
+            change_events_asset(fleet),
+            agent_tasks_asset(fleet),
+            agent_metrics_asset(fleet),
+            anomalies_asset(fleet),
+            optimization_decisions_asset(fleet),
+            daily_summary_asset(fleet),
+        ],
+        jobs=[monitoring_job(), summary_job()],
+        schedules=[monitoring_schedule(fleet), daily_summary_schedule(fleet)],
+        sensors=[missing_windows_sensor(fleet), slack_messages_sensor(fleet), optimization_requests_sensor(fleet)],
+        resources=dict(resources),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    settings = read_settings(os.environ)
+    fleet = load_fleet(settings.fleet_path)
+    with warnings.catch_warnings():
+        # Backfill policies are in beta in this Dagster; our tests cover what we use of them.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return build_defs(fleet, installed_resources(settings, fleet))

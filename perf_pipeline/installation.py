@@ -1,0 +1,77 @@
+"""Which resource stands behind each key: the real system where the environment names it, else the embedded one.
+
+Secrets are given as `EnvVar`: Dagster resolves them when a run starts and shows only their names.
+"""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.settings import PhoenixSettings, RailwaySettings, Settings, SlackSettings, SupabaseSettings
+from perf_pipeline.tables import TABLES
+from resources.lake import Lake, LakeIOManager, LakeResource
+from resources.ledger import LedgerResource
+from resources.log_files import LogFilesResource
+from resources.message_file import MessageFileResource
+from resources.phoenix import PhoenixResource
+from resources.railway import RailwayResource
+from resources.slack import SlackResource
+from resources.span_files import SpanFilesResource
+from resources.state_files import StateFilesResource
+from resources.supabase import SupabaseResource
+
+
+def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, object]:
+    """The resources by their keys: lake, lake_io, ledger, span_source, log_source, task_source, messenger."""
+    ledger_url = dg.EnvVar("PERF_PIPELINE_LEDGER") if "PERF_PIPELINE_LEDGER" in os.environ else settings.ledger_url
+    return {
+        "lake": LakeResource(url=settings.lake_url),
+        "lake_io": LakeIOManager(Lake(settings.lake_url), TABLES),
+        "ledger": LedgerResource(url=ledger_url),
+        "span_source": _span_source(settings, settings.phoenix, fleet),
+        "log_source": _log_source(settings, settings.railway),
+        "task_source": _task_source(settings, settings.supabase),
+        "messenger": _messenger(settings, settings.slack, fleet),
+    }
+
+
+def _span_source(settings: Settings, phoenix: PhoenixSettings | None, fleet: FleetConfig) -> object:
+    attributes = list(fleet.agent_attributes)
+    if phoenix is None:
+        return SpanFilesResource(folder=str(settings.inbox / "spans"), agent_attributes=attributes)
+    return PhoenixResource(
+        endpoint=phoenix.endpoint,
+        project=phoenix.project,
+        api_key=dg.EnvVar("PHOENIX_API_KEY") if phoenix.has_api_key else "",
+        agent_attributes=attributes,
+    )
+
+
+def _log_source(settings: Settings, railway: RailwaySettings | None) -> object:
+    if railway is None:
+        return LogFilesResource(folder=str(settings.inbox))
+    return RailwayResource(
+        endpoint=railway.endpoint,
+        token=dg.EnvVar("RAILWAY_TOKEN" if railway.project_token else "RAILWAY_API_TOKEN"),
+        uses_project_token=railway.project_token,
+        environment_id=railway.environment_id,
+        project_id=railway.project_id,
+        service_id=railway.service_id,
+    )
+
+
+def _task_source(settings: Settings, supabase: SupabaseSettings | None) -> object:
+    if supabase is None:
+        return StateFilesResource(folder=str(settings.inbox))
+    return SupabaseResource(url=supabase.url, key=dg.EnvVar("SUPABASE_KEY"))
+
+
+def _messenger(settings: Settings, slack: SlackSettings | None, fleet: FleetConfig) -> object:
+    if slack is None:
+        return MessageFileResource(path=str(settings.home / "messages.jsonl"))
+    return SlackResource(
+        token=dg.EnvVar("SLACK_BOT_TOKEN"), channel=slack.channel or fleet.slack_channel, base_url=slack.base_url
+    )

@@ -1,0 +1,36 @@
+"""The jobs: one over all assets on windows, one for the daily summary. Both run in one process.
+
+Starting a process costs seconds a step, and a cycle's steps take a fraction of one.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from perf_pipeline.tables import DAILY_SUMMARY, TABLES
+
+MONITORING = "monitoring"
+SUMMARY = "summary"
+
+
+def monitoring_job() -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        MONITORING,
+        selection=[name for name in TABLES if name != DAILY_SUMMARY.name],
+        executor_def=dg.in_process_executor,
+        description="One cycle: telemetry, tasks, metrics, anomalies, decisions, for one window or a range of them.",
+    )
+
+
+def summary_job() -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        SUMMARY,
+        selection=[DAILY_SUMMARY.name],
+        executor_def=dg.in_process_executor,
+        description="The daily summary of one day.",
+    )
+
+
+def range_tags(first_key: str, last_key: str) -> dict[str, str]:
+    """The tags that make one run materialize a range of partitions."""
+    return {"dagster/asset_partition_range_start": first_key, "dagster/asset_partition_range_end": last_key}

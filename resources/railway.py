@@ -1,0 +1,278 @@
+"""Railway as a source: the log lines and the deployments of a window."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from perf_pipeline.tables import CHANGE_EVENTS, RAW_LOGS
+from resources.railway_api import RailwayApi
+from resources.reading import RailwayError, Reading
+
+AGENT_KEYS = ("agent", "agent_name", "agent.name")
+"""Attributes of a log line that may name its agent, in order of preference."""
+
+RAN = frozenset({"SUCCESS", "CRASHED", "SLEEPING", "REMOVING", "REMOVED"})
+"""Deployments that went live, even if only to crash. The other statuses changed nothing yet, or never will."""
+
+MAX_LINES_PER_REQUEST = 64_000
+DEPLOYMENTS_PER_REQUEST = 50
+MAX_REQUESTS_FOR_PREVIOUS = 4
+MILLISECOND_NS = 1_000_000
+
+_LOGS = """
+query logs($environmentId: String!, $filter: String, $beforeLimit: Int, $beforeDate: String, $anchorDate: String,
+           $afterDate: String, $afterLimit: Int) {
+  environmentLogs(environmentId: $environmentId, filter: $filter, beforeLimit: $beforeLimit, beforeDate: $beforeDate,
+                  anchorDate: $anchorDate, afterDate: $afterDate, afterLimit: $afterLimit) {
+    timestamp message severity tags { serviceId deploymentId } attributes { key value }
+  }
+}
+"""
+
+_DEPLOYMENTS = """
+query deployments($input: DeploymentListInput!, $first: Int, $after: String) {
+  deployments(input: $input, first: $first, after: $after) {
+    edges { node { id status createdAt serviceId meta } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class _Line:
+    ns: int
+    """When it was written, in nanoseconds since 1970 (UTC)."""
+    log: dict[str, Any]
+
+
+class RailwayResource(dg.ConfigurableResource):
+    """Reads one Railway environment with an account, workspace or project token."""
+
+    endpoint: str = Field(description="Address of the GraphQL API.")
+    token: str = Field(repr=False, description="RAILWAY_API_TOKEN, or RAILWAY_TOKEN for a project token.")
+    uses_project_token: bool = Field(description="Whether the token is a project token.")
+    environment_id: str = Field(description="RAILWAY_ENVIRONMENT_ID.")
+    project_id: str = Field(description="RAILWAY_PROJECT_ID.")
+    service_id: str | None = Field(default=None, description="RAILWAY_SERVICE_ID; none reads all services.")
+    lines_per_request: int = Field(default=1000, ge=1, le=MAX_LINES_PER_REQUEST, description="Log lines per page.")
+    request_timeout_seconds: float = Field(default=30, gt=0)
+
+    def describe(self) -> str:
+        service = f", service {self.service_id}" if self.service_id else ""
+        return f"Railway at {self.endpoint}, environment {self.environment_id}{service}"
+
+    def read_logs(self, start: datetime, end: datetime) -> Reading:
+        """The lines written at start <= time < end (aware), oldest first, as RAW_LOGS.
+
+        Railway gives nanoseconds and the table holds microseconds. The bounds are compared in nanoseconds and then
+        cut, never rounded, to microseconds; start and end are whole microseconds, so that a line stays on its side.
+
+        Lines that Railway dropped are named in the gaps. Raises RailwayError where the lines are not complete.
+        """
+        with self._connect() as api:
+            lines, gaps = self._page_logs(api, _to_ns(start), _to_ns(end))
+        lines.sort(key=lambda line: line.ns)
+        return Reading(RAW_LOGS.conform(_log_frame(lines)), (*gaps, *_dropped(lines)))
+
+    def read_deployments(self, start: datetime, end: datetime) -> Reading:
+        """The deployments created at start <= time < end (aware) that went live, oldest first, as CHANGE_EVENTS.
+
+        `time` is when Railway created the deployment; it went live after its build. A deployment still building is
+        not a change yet: a later reading of the same window has it. Versions are short commit hashes, and missing for
+        a deployment without a commit. Raises RailwayError where the deployments are not complete.
+        """
+        deployments: list[dict[str, Any]] = []
+        requests_before_start = 0
+        with self._connect() as api:
+            for page in self._deployment_pages(api):
+                deployments += page
+                ran = [node for node in deployments if node["status"] in RAN]
+                if not page or _time(page[-1]["createdAt"]) >= start:
+                    continue
+                requests_before_start += 1
+                in_window = {node["serviceId"] for node in ran if start <= _time(node["createdAt"]) < end}
+                before_window = {node["serviceId"] for node in ran if _time(node["createdAt"]) < start}
+                if in_window <= before_window or requests_before_start > MAX_REQUESTS_FOR_PREVIOUS:
+                    break
+        return Reading(CHANGE_EVENTS.conform(_change_frame(deployments, start, end)))
+
+    def _connect(self) -> RailwayApi:
+        return RailwayApi(self.endpoint, self.token, self.uses_project_token, self.request_timeout_seconds)
+
+    def _page_logs(self, api: RailwayApi, start: int, end: int) -> tuple[list[_Line], list[str]]:
+        """All lines with start <= ns < end, once each, and what is doubtful about them.
+
+        A page holds the newest lines before its anchor. Lines carry no identity and may repeat word for word, so that
+        pages must not overlap in what is kept: the oldest nanosecond of a page may go on in the next one, therefore
+        its lines are left to that page, which is asked for everything up to and including it.
+        """
+        kept: list[_Line] = []
+        gaps: list[str] = []
+        upper, size, seen_before_widening = end, self.lines_per_request, None
+        while True:
+            page = [_line(log) for log in self._request_logs(api, start, upper, size)]
+            older = [line for line in page if line.ns < upper]
+            if not older and len(page) < size:
+                return kept, gaps
+            oldest = min((line.ns for line in older), default=upper)
+            if oldest < start:
+                return kept + [line for line in older if line.ns >= start], gaps
+            if older and oldest + 1 < upper:
+                kept += [line for line in older if line.ns > oldest]
+                upper, size, seen_before_widening = oldest + 1, self.lines_per_request, None
+            elif len(page) < size:
+                if seen_before_widening is not None and len(page) <= seen_before_widening:
+                    gaps.append(_doubtful(oldest, len(page)))
+                return kept + older, gaps
+            else:
+                seen_before_widening, size = len(page), size * 2
+                if size > MAX_LINES_PER_REQUEST:
+                    raise RailwayError(
+                        f"Railway holds more than {len(page)} log lines in the millisecond of {_to_text(oldest)}, more "
+                        "than one request can carry. Set RAILWAY_SERVICE_ID to read one service only.",
+                        retryable=False,
+                    )
+
+    def _request_logs(self, api: RailwayApi, start: int, upper: int, size: int) -> list[dict[str, Any]]:
+        # Railway says neither whether a bound belongs to its range nor how finely it is read: whole milliseconds that
+        # contain the range are right in every case, and what lies outside of it is left out here.
+        anchor = _to_text(-(-upper // MILLISECOND_NS) * MILLISECOND_NS)
+        variables = {
+            "environmentId": self.environment_id,
+            "filter": f"@service:{self.service_id}" if self.service_id else None,
+            "beforeDate": _to_text((start - 1) // MILLISECOND_NS * MILLISECOND_NS),
+            "anchorDate": anchor,
+            "afterDate": anchor,
+            "beforeLimit": size,
+            "afterLimit": 0,
+        }
+        return api.query(_LOGS, variables)["environmentLogs"]
+
+    def _deployment_pages(self, api: RailwayApi) -> Iterator[list[dict[str, Any]]]:
+        scope = {"projectId": self.project_id, "environmentId": self.environment_id, "serviceId": self.service_id}
+        after: str | None = None
+        while True:
+            variables = {
+                "input": {name: value for name, value in scope.items() if value is not None},
+                "first": DEPLOYMENTS_PER_REQUEST,
+                "after": after,
+            }
+            connection = api.query(_DEPLOYMENTS, variables)["deployments"]
+            yield [edge["node"] for edge in connection["edges"]]
+            if not connection["pageInfo"]["hasNextPage"]:
+                return
+            after = connection["pageInfo"]["endCursor"]
+
+
+def _log_frame(lines: list[_Line]) -> pd.DataFrame:
+    attributes = [_attributes(line.log) for line in lines]
+    tags = [line.log["tags"] or {} for line in lines]
+    return pd.DataFrame(
+        {
+            "timestamp": pd.to_datetime([line.ns // 1000 for line in lines], unit="us", utc=True),
+            "severity": [(line.log["severity"] or "info").lower() for line in lines],
+            "message": [line.log["message"] for line in lines],
+            "agent": [next((found[key] for key in AGENT_KEYS if found.get(key)), None) for found in attributes],
+            "service_id": [tag.get("serviceId") for tag in tags],
+            "deployment_id": [tag.get("deploymentId") for tag in tags],
+            "attributes": [json.dumps(found, ensure_ascii=False) for found in attributes],
+        }
+    )
+
+
+def _attributes(log: dict[str, Any]) -> dict[str, str]:
+    return {attribute["key"]: _unquoted(attribute["value"]) for attribute in log["attributes"]}
+
+
+def _unquoted(value: str) -> str:
+    """Railway writes values as JSON, so that a text comes in quotation marks."""
+    if not (len(value) >= 2 and value[0] == value[-1] == '"'):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _dropped(lines: list[_Line]) -> Iterator[str]:
+    for line in lines:
+        if found := re.search(r"Messages dropped: (\d+)", line.log["message"]):
+            service = (line.log["tags"] or {}).get("serviceId") or "unknown"
+            yield (
+                f"Railway dropped {found[1]} log lines of service {service} before {_to_text(line.ns)}, because it "
+                "wrote more than 500 lines a second."
+            )
+
+
+def _doubtful(ns: int, lines: int) -> str:
+    return (
+        f"Railway gave {lines} log lines for the millisecond of {_to_text(ns)} however many were asked for, so it may "
+        "hold more."
+    )
+
+
+def _change_frame(deployments: list[dict[str, Any]], start: datetime, end: datetime) -> pd.DataFrame:
+    """`deployments` as Railway gives them; each is compared with the one that ran before it in the same service."""
+    rows: list[dict[str, Any]] = []
+    version_of: dict[str | None, str | None] = {}
+    for node in sorted(deployments, key=lambda node: _time(node["createdAt"])):
+        if node["status"] not in RAN:
+            continue
+        created, meta = _time(node["createdAt"]), node["meta"] or {}
+        version = (meta.get("commitHash") or "")[:7] or None
+        if start <= created < end:
+            rows.append(
+                {
+                    "time": created,
+                    "kind": "deployment",
+                    "agent": None,
+                    "from_version": version_of.get(node["serviceId"]),
+                    "to_version": version,
+                    "description": _description(node, meta),
+                }
+            )
+        version_of[node["serviceId"]] = version
+    return pd.DataFrame(rows, columns=CHANGE_EVENTS.columns)
+
+
+def _description(node: dict[str, Any], meta: dict[str, Any]) -> str:
+    subject = (meta.get("commitMessage") or "").strip().partition("\n")[0]
+    what = subject or (f"Image {meta['image']}" if meta.get("image") else f"Deployment {node['id']}")
+    branch = f" ({meta['branch']})" if meta.get("branch") else ""
+    return f"{what}{branch}{'; it crashed' if node['status'] == 'CRASHED' else ''}"
+
+
+def _line(log: dict[str, Any]) -> _Line:
+    found = re.fullmatch(r"(.{19})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", log["timestamp"])
+    if found is None:
+        raise RailwayError(
+            f"Railway gave a log line with the time {log['timestamp']!r}, which is not RFC 3339. Report this: "
+            "Railway's API has changed.",
+            retryable=False,
+        )
+    seconds = int(datetime.fromisoformat(found[1] + found[3]).timestamp())
+    return _Line(seconds * 10**9 + int((found[2] or "0")[:9].ljust(9, "0")), log)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _to_ns(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+def _to_text(ns: int) -> str:
+    """RFC 3339 in UTC, cut to milliseconds."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ns // MILLISECOND_NS)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

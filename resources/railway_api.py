@@ -1,0 +1,214 @@
+"""Asking Railway's GraphQL API: tokens, rate limits, retries, and refusals as sentences. What is asked is elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import math
+import ssl
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from resources.reading import RailwayError
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_WAIT_SECONDS = 60.0
+"""The most that one reading waits for rate limits, all its requests together."""
+
+ATTEMPTS = 3
+"""How often a request is sent that meets a failing server or connection. Rate limits are not counted."""
+
+
+@dataclass
+class RailwayApi:
+    """One reading's connection to Railway. Queries only read, so that sending one again is always safe.
+
+    Raises RailwayError from `query` and nothing else; the token is in no message and no repr.
+    """
+
+    endpoint: str
+    token: str = field(repr=False)
+    uses_project_token: bool
+    timeout_seconds: float
+    _waited_seconds: float = field(default=0.0, init=False)
+    _quota_returns_in: float | None = field(default=None, init=False)
+    _client: httpx.Client | None = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        import httpx
+
+        # A character that no header can hold would make the HTTP library quote the token in its error.
+        if not self.token or not self.token.isascii() or not self.token.isprintable() or " " in self.token:
+            raise RailwayError(
+                f"{self.token_setting} is empty or contains a space, a line break or another character that no token "
+                "has: copy the token again.",
+                retryable=False,
+            )
+        name, value = (
+            ("Project-Access-Token", self.token)
+            if self.uses_project_token
+            else ("Authorization", f"Bearer {self.token}")
+        )
+        self._client = httpx.Client(headers={name: value}, timeout=self.timeout_seconds, verify=_certificates())
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    @property
+    def token_setting(self) -> str:
+        return "RAILWAY_TOKEN" if self.uses_project_token else "RAILWAY_API_TOKEN"
+
+    def query(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """The `data` of the answer. Variables that are None are left out: Railway reads null as a value of its own."""
+        if self._quota_returns_in is not None:
+            self._wait(self._quota_returns_in)
+        body = {"query": query, "variables": {name: value for name, value in variables.items() if value is not None}}
+        answer = self._attempt(body)
+        for attempt in range(1, ATTEMPTS):
+            if not isinstance(answer, RailwayError):
+                break
+            time.sleep(0.25 * attempt)
+            answer = self._attempt(body)
+        if isinstance(answer, RailwayError):
+            raise answer
+        return self._data(answer)
+
+    def _attempt(self, body: dict[str, Any]) -> httpx.Response | RailwayError:
+        """Railway's answer, or the error to raise where the next attempts fail as well. Waits out rate limits."""
+        import httpx
+
+        assert self._client is not None, "RailwayApi is a context manager: use it in a with block."
+        while True:
+            try:
+                response = self._client.post(self.endpoint, json=body)
+            except httpx.TimeoutException:
+                return RailwayError(
+                    f"Railway did not answer within {self.timeout_seconds:g} s at {self.endpoint} (RAILWAY_ENDPOINT). "
+                    "Try again later.",
+                    retryable=True,
+                )
+            except httpx.TransportError as error:
+                return RailwayError(
+                    f"Railway could not be reached at {self.endpoint} ({type(error).__name__}). Check RAILWAY_ENDPOINT "
+                    "and the network.",
+                    retryable=True,
+                )
+            if response.status_code >= 500:
+                return RailwayError(
+                    f"Railway failed with HTTP {response.status_code}. Nothing needs to be set; try again later.",
+                    retryable=True,
+                )
+            remaining = response.headers.get("X-RateLimit-Remaining")
+            reset = _seconds_until(response.headers.get("X-RateLimit-Reset"))
+            self._quota_returns_in = reset if remaining == "0" else None
+            if response.status_code != 429:
+                return response
+            told = _seconds_until(response.headers.get("Retry-After"))
+            self._wait(told if told is not None else reset or 1.0)
+
+    def _wait(self, seconds: float) -> None:
+        seconds = max(seconds, 0.5)
+        if self._waited_seconds + seconds > MAX_WAIT_SECONDS:
+            at = datetime.fromtimestamp(time.time() + seconds, UTC)
+            raise RailwayError(
+                f"Railway allows {self.token_setting} no further request until {at:%Y-%m-%d %H:%M:%S} UTC, which is "
+                f"longer than the {MAX_WAIT_SECONDS:g} s that a reading may wait in all. Try again then, or use a plan "
+                "with a higher limit.",
+                retryable=True,
+            )
+        self._waited_seconds += seconds
+        time.sleep(seconds)
+
+    def _data(self, response: httpx.Response) -> dict[str, Any]:
+        if response.status_code in (401, 403):
+            raise self._unauthorized(f"HTTP {response.status_code}")
+        content_type = response.headers.get("Content-Type", "without a content type").split(";")[0]
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise self._not_railway(response.status_code, content_type) from error
+        if isinstance(answer, dict) and answer.get("errors"):
+            raise self._refusal(answer["errors"][0])
+        if not isinstance(answer, dict) or not isinstance(answer.get("data"), dict):
+            raise self._not_railway(response.status_code, content_type)
+        return answer["data"]
+
+    def _not_railway(self, status: int, content_type: str) -> RailwayError:
+        return RailwayError(
+            f"{self.endpoint} answered HTTP {status} with {content_type}, which is not Railway's GraphQL API. Set "
+            "RAILWAY_ENDPOINT to https://backboard.railway.com/graphql/v2, or leave it out.",
+            retryable=False,
+        )
+
+    def _refusal(self, error: dict[str, Any]) -> RailwayError:
+        said = str(error.get("message", "an error without a message")).replace(self.token, "<token>")
+        if "not authorized" in said.lower():
+            return self._unauthorized(repr(said))
+        extensions = error.get("extensions") or {}
+        return RailwayError(
+            f"Railway refused the query: {said!r}. Check RAILWAY_ENVIRONMENT_ID, RAILWAY_PROJECT_ID and "
+            "RAILWAY_SERVICE_ID, and that the token may see them.",
+            retryable=extensions.get("code") == "INTERNAL_SERVER_ERROR",
+        )
+
+    def _unauthorized(self, said: str) -> RailwayError:
+        other = (
+            "An account or workspace token belongs into RAILWAY_API_TOKEN instead."
+            if self.uses_project_token
+            else "A project token belongs into RAILWAY_TOKEN instead, with RAILWAY_API_TOKEN unset."
+        )
+        return RailwayError(
+            f"Railway answered {said}: {self.token_setting} is wrong, was revoked, or may not see "
+            f"RAILWAY_ENVIRONMENT_ID. Make a new token in Railway's settings. {other}",
+            retryable=False,
+        )
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The trusted authorities, loaded once a process: it takes 0.1 s."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+def _seconds_until(value: str | None) -> float | None:
+    """Seconds from now, at least 0, that a Retry-After or X-RateLimit-Reset header means; None where it says nothing.
+
+    Railway documents X-RateLimit-Reset as a time without saying how it is written, so that all usual ways are read:
+    seconds from now, seconds or milliseconds since 1970, ISO 8601, and the HTTP date.
+    """
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return _seconds_until_date(value)
+    if not math.isfinite(number):
+        return None
+    now = time.time()
+    if number > 1e11:
+        number = number / 1000 - now
+    elif number > 1e9:
+        number -= now
+    return max(number, 0.0)
+
+
+def _seconds_until_date(value: str) -> float | None:
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = parse(value)
+        except ValueError:
+            continue
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(moment.timestamp() - time.time(), 0.0)
+    return None
