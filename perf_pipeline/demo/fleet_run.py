@@ -26,7 +26,8 @@ class FleetRun:
     def __init__(self, exporter: SpanExporter, script: DemoScript) -> None:
         self._script = script
         self._retiming = RetimingExporter(exporter)
-        self._tracer = AgentTracer(self._retiming, ids=SeededIds(f"{script.seed}|{script.start.isoformat()}"))
+        ids = SeededIds(f"{script.seed}|{script.start.isoformat()}")
+        self._tracer = AgentTracer(self._retiming, script.project, ids)
         self._inputs = {agent.name: agent.inputs for agent in FLEET}
         self._programs = {agent.name: agent.program() for agent in FLEET}
         self._programs["AccountOrchestrator"] = AccountOrchestrator(self._delegate)
@@ -44,18 +45,22 @@ class FleetRun:
         self._tracer.__exit__(kind, error, traceback)
 
     def run(self, planned: PlannedTask) -> list[SimulatedTask]:
-        """What happened to the task, and to the tasks that it gave to other agents."""
+        """What happened to the task, and to the tasks that it gave to other agents.
+
+        Raises LookupError where the exporter did not take its spans: then they would not agree with what happened.
+        """
         inputs = self._inputs[planned.agent]
         task = Task(planned.agent, planned.task_id, planned.session_id, planned.program_version)
         self._current, self._nested = planned, []
         self._retiming.schedule(TaskTime(planned.start, planned.latency_ms))
         with dspy.context(lm=_planned_lm(planned)):
             failure = self._attempt(task, self._programs[task.agent], inputs[int(planned.draw * len(inputs))])
+        time = self._retiming.time_of(task.task_id)
         own = SimulatedTask(
             task.agent,
             task.task_id,
-            planned.start,
-            planned.latency_ms,
+            time.start,
+            time.latency_ms,
             failure is None,
             _qualified_name(failure),
             planned.window_start,

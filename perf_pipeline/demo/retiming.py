@@ -48,7 +48,12 @@ class RetimingExporter(SpanExporter):
         self._next = time
 
     def time_of(self, task_id: str) -> TaskTime:
-        """When a task took place, by the AGENT span that was exported for it. Raises KeyError for an unknown one."""
+        """When a task took place, by its AGENT span. Raises LookupError where that span was not exported."""
+        if task_id not in self._task_times:
+            raise LookupError(
+                f"The spans of task {task_id} were not exported. OpenTelemetry's log says why: check that the folder "
+                "or server of the exporter takes spans, and run the simulation again."
+            )
         return self._task_times[task_id]
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -56,7 +61,7 @@ class RetimingExporter(SpanExporter):
             self._held.append(span)
             if span.parent is None:
                 held, self._held = self._held, []
-                return self._exporter.export(self._retimed(held))
+                return self._export_trace(held)
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
@@ -65,18 +70,16 @@ class RetimingExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
 
-    def _retimed(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
+    def _export_trace(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if self._next is None:
             raise RuntimeError("No time is scheduled for this trace: call schedule() before the task runs.")
         clock = simulated_clock(spans, self._next)
         self._next = None
         retimed = [_at(span, clock) for span in spans]
-        for span in retimed:
-            if _kind(span) == "AGENT":
-                begin, end = _interval(span)
-                time = TaskTime(EPOCH + timedelta(microseconds=begin // 1000), (end - begin) / 1e6)
-                self._task_times[_task_id(span)] = time
-        return retimed
+        result = self._exporter.export(retimed)
+        if result is SpanExportResult.SUCCESS:
+            self._task_times |= {_task_id(span): _time(span) for span in retimed if _kind(span) == "AGENT"}
+        return result
 
 
 class SeededIds(IdGenerator):
@@ -118,6 +121,11 @@ def _kind(span: ReadableSpan) -> Any:
 
 def _task_id(span: ReadableSpan) -> str:
     return json.loads(str((span.attributes or {})[SpanAttributes.METADATA]))["task_id"]
+
+
+def _time(span: ReadableSpan) -> TaskTime:
+    begin, end = _interval(span)
+    return TaskTime(EPOCH + timedelta(microseconds=begin // 1000), (end - begin) / 1e6)
 
 
 def _interval(span: ReadableSpan) -> tuple[int, int]:

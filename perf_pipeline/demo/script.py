@@ -50,7 +50,7 @@ HEALTHY_FLEET = (
 class DemoScript:
     """The story: `windows` closed windows before `now` (UTC), the last `incident_windows` of them with the incident.
 
-    The same script always gives the same tasks, answers and ids.
+    The same script always gives the same tasks, answers and ids. `project` is Phoenix's name for where they go.
     """
 
     now: datetime
@@ -59,6 +59,7 @@ class DemoScript:
     seed: int = 7
     tasks_per_window: tuple[int, int] = (6, 14)
     agents: tuple[AgentScript, ...] = HEALTHY_FLEET
+    project: str = "agents"
     failing_agent: str = "InboundAgent"
     incident_windows: int = 2
     old_model: str = "embedded/simulated-1"
@@ -139,6 +140,7 @@ def simulate(
 
     Spans go to the exporter at their simulated times; it is shut down at the end. Task states, log lines and
     deployments are appended to files in the inbox. `on_progress` gets the number of tasks done and of all.
+    Raises LookupError where the exporter does not take the spans of a task.
     """
     from perf_pipeline.demo.fleet_run import FleetRun
 

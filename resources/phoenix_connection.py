@@ -1,0 +1,191 @@
+"""Requests to Phoenix: authentication, timeouts, retries, paging, and faults as sentences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import stamina
+
+from resources.reading import PhoenixError
+
+CONNECT_TIMEOUT_SECONDS = 10
+ARROW = "application/x-pandas-arrow"
+JSON = "application/json"
+MULTIPART = "multipart/mixed"
+
+
+@dataclass(frozen=True)
+class QueryAnswer:
+    """What the span query returned: an Arrow stream, or where Phoenix could write none, its rows as JSON."""
+
+    arrow: bytes
+    json_table: Mapping[str, Any] | None = None
+
+
+class PhoenixConnection:
+    """An open connection to one server; use it as a context manager. Every method raises PhoenixError."""
+
+    def __init__(self, endpoint: str, api_key: str, timeout_seconds: float) -> None:
+        self._address = public_address(endpoint)
+        self._has_key = bool(api_key.strip())
+        self._timeout_seconds = timeout_seconds
+        self._retry = stamina.RetryingCaller(attempts=3, timeout=15, wait_initial=0.5, wait_max=4).on(_may_help)
+        self._client = httpx.Client(
+            base_url=_parsed(endpoint),
+            headers=_authorization(api_key),
+            timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The rows of a paged list, to its end."""
+        cursor: str | None = None
+        while True:
+            where = {**params, "cursor": cursor} if cursor else dict(params)
+            answer = self._retry(self._send, "GET", path, JSON, params=where)
+            page = answer.json()
+            if not isinstance(page, dict) or "data" not in page:
+                raise self._not_phoenix(answer)
+            yield from page["data"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def query(self, params: Mapping[str, str], body: Mapping[str, Any]) -> QueryAnswer:
+        """The answer to one span query, uninterpreted."""
+        # Arrow columns hold one type. Where an attribute is a text in one span and a number in another, Phoenix
+        # fails to write them: it answers 200 with an empty body, and drops the connection afterwards. JSON takes
+        # five times the bytes and holds both.
+        once = {"accept": ARROW, "connection": "close"}
+        answer = self._retry(self._send, "POST", "v1/spans", ARROW, params=params, body=body, headers=once)
+        if answer.content:
+            return QueryAnswer(answer.content)
+        rows = {"accept": JSON}
+        answer = self._retry(self._send, "POST", "v1/spans", MULTIPART, params=params, body=body, headers=rows)
+        return QueryAnswer(b"", self._only_part(answer))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        content_type: str,
+        *,
+        params: Mapping[str, Any],
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, params=params, json=body, headers=headers)
+        except httpx.TimeoutException as error:
+            raise PhoenixError(
+                f"Phoenix at {self._address} did not answer within {self._timeout_seconds:g} s: see whether the server "
+                "that PHOENIX_ENDPOINT names is overloaded, or raise request_timeout_seconds.",
+                retryable=True,
+            ) from error
+        except httpx.TransportError as error:
+            raise PhoenixError(
+                f"Phoenix at {self._address} cannot be reached ({error}): start the server, or correct "
+                "PHOENIX_ENDPOINT.",
+                retryable=True,
+            ) from error
+        self._refuse_unless_ok(answer, content_type)
+        return answer
+
+    def _refuse_unless_ok(self, answer: httpx.Response, content_type: str) -> None:
+        status = answer.status_code
+        if status in (401, 403):
+            advice = (
+                "refuses the API key: set PHOENIX_API_KEY to a key that is valid there"
+                if self._has_key
+                else "asks for an API key, and PHOENIX_API_KEY is not set: set it"
+            )
+            raise PhoenixError(
+                f"Phoenix at {self._address} {advice}. Keys are made on Phoenix's page Settings, API Keys. "
+                f"(HTTP {status})",
+                retryable=False,
+            )
+        if status == 429 or status >= 500:
+            raise PhoenixError(
+                f"Phoenix at {self._address} cannot answer now (HTTP {status}): try again later, and if it lasts, read "
+                "the log of the server that PHOENIX_ENDPOINT names.",
+                retryable=True,
+            )
+        if status == 200 and answer.headers.get("content-type", "").startswith(content_type):
+            return
+        if status == 422:
+            raise PhoenixError(
+                f"Phoenix at {self._address} does not understand the request, so its version may be too old: "
+                f"{answer.text[:200]} (HTTP 422)",
+                retryable=False,
+            )
+        raise self._not_phoenix(answer)
+
+    def _not_phoenix(self, answer: httpx.Response) -> PhoenixError:
+        # Phoenix itself answers an address that it does not know with 200 and its HTML page.
+        kind = answer.headers.get("content-type", "no content").partition(";")[0]
+        return PhoenixError(
+            f"{self._address} answers {answer.request.url.path} with HTTP {answer.status_code} and {kind}, as Phoenix "
+            "does not: set PHOENIX_ENDPOINT to Phoenix's base URL, without /v1 or a page's path.",
+            retryable=False,
+        )
+
+    def _only_part(self, answer: httpx.Response) -> Mapping[str, Any]:
+        _, _, boundary = answer.headers["content-type"].partition("boundary=")
+        _, _, part = answer.content.partition(b"\r\n\r\n")
+        try:
+            return json.loads(part.rpartition(f"\r\n--{boundary}--".encode())[0])
+        except json.JSONDecodeError as error:
+            raise PhoenixError(
+                f"Phoenix at {self._address} broke off its answer: read the log of the server that PHOENIX_ENDPOINT "
+                "names.",
+                retryable=True,
+            ) from error
+
+
+def public_address(endpoint: str) -> str:
+    """The endpoint as people may see it: without user name and password, and without a slash at its end.
+
+    Raises PhoenixError where it is no web address.
+    """
+    return str(_parsed(endpoint).copy_with(userinfo=b"")).rstrip("/")
+
+
+def _parsed(endpoint: str) -> httpx.URL:
+    try:
+        url = httpx.URL(endpoint)
+    except httpx.InvalidURL as error:
+        raise PhoenixError(f"PHOENIX_ENDPOINT is not a web address: {error}.", retryable=False) from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise PhoenixError(
+            "PHOENIX_ENDPOINT is not a web address: it must look like http://localhost:6006.", retryable=False
+        )
+    return url
+
+
+def _authorization(api_key: str) -> dict[str, str]:
+    key = api_key.strip()
+    if not key:
+        return {}
+    # The HTTP library would quote such a key in its own error.
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise PhoenixError(
+            "PHOENIX_API_KEY holds a blank, a line break or another character that no key has: copy the key again.",
+            retryable=False,
+        )
+    return {"authorization": f"Bearer {key}"}
+
+
+def _may_help(error: Exception) -> bool:
+    return isinstance(error, PhoenixError) and error.retryable
