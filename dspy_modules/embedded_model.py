@@ -12,6 +12,7 @@ from typing import Any
 
 import dspy
 from dspy import lm15
+from dspy.utils.exceptions import AdapterParseError, LMError
 
 from dspy_modules.embedded_prompt import Message, read_prompt, write_answer
 from dspy_modules.embedded_task_skill import answer
@@ -19,6 +20,10 @@ from dspy_modules.embedded_task_skill import answer
 EMBEDDED_MODEL = "embedded/simulated-1"
 CHARACTERS_PER_TOKEN = 4
 MALFORMED_ANSWER = "I am sorry, but I cannot put my answer into the fields that you ask for."
+
+
+FAILURES = (AdapterParseError, LMError)
+"""What a program raises when the model fails it."""
 
 
 class Fault(StrEnum):

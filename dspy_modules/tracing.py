@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import dspy
 from dspy import lm15
@@ -20,6 +20,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+
+Program: TypeAlias = dspy.Module
+Model: TypeAlias = dspy.LM
+Answer: TypeAlias = dspy.Prediction
 
 
 class Engine(Protocol):
@@ -69,12 +74,13 @@ class AgentTracer:
         self._instrumentor.uninstrument()
         self._provider.shutdown()
 
-    def run(self, program: dspy.Module, inputs: Mapping[str, Any], task: Task) -> dspy.Prediction:
-        """The program's answer, traced as a task of the agent. Raises what the program raises.
+    def run(self, program: Program, inputs: Mapping[str, Any], task: Task, lm: Model) -> Answer:
+        """The program's answer on the model, traced as a task of the agent. Raises what the program raises.
 
         Called inside another task, it makes a nested task: an AGENT span below the caller's spans.
         """
         with (
+            dspy.context(lm=lm),
             using_attributes(session_id=task.session_id, metadata=task.metadata),
             self._tracer.start_as_current_span(
                 task.agent,
@@ -89,7 +95,7 @@ class AgentTracer:
         return answer
 
 
-def counting_tokens(lm: dspy.LM) -> dspy.LM:
+def counting_tokens(lm: Model) -> Model:
     """The same model, noting the tokens of each call on the LLM span around it.
 
     The DSPy instrumentor leaves token counts out for engines that are not DSPy's own. On the LLM span, a sum over

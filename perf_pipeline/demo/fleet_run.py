@@ -6,18 +6,14 @@ import uuid
 from collections.abc import Sequence
 from types import TracebackType
 
-import dspy
-from dspy.utils.exceptions import AdapterParseError, LMError
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from dspy_modules.demo_agents import FLEET, AccountOrchestrator, Inputs
-from dspy_modules.embedded_model import Fault, embedded_lm
+from dspy_modules.embedded_model import FAILURES, Fault, embedded_lm
 from dspy_modules.embedded_prompt import Message, expects_json
-from dspy_modules.tracing import AgentTracer, Task, counting_tokens
+from dspy_modules.tracing import AgentTracer, Answer, Model, Program, Task, counting_tokens
 from perf_pipeline.demo.retiming import RetimingExporter, SeededIds, TaskTime
 from perf_pipeline.demo.script import DemoScript, PlannedTask, SimulatedTask
-
-FAILURES = (AdapterParseError, LMError)
 
 
 class FleetRun:
@@ -53,8 +49,8 @@ class FleetRun:
         task = Task(planned.agent, planned.task_id, planned.session_id, planned.program_version)
         self._current, self._nested = planned, []
         self._retiming.schedule(TaskTime(planned.start, planned.latency_ms))
-        with dspy.context(lm=_planned_lm(planned)):
-            failure = self._attempt(task, self._programs[task.agent], inputs[int(planned.draw * len(inputs))])
+        chosen = inputs[int(planned.draw * len(inputs))]
+        failure = self._attempt(task, self._programs[task.agent], chosen, _planned_lm(planned))
         time = self._retiming.time_of(task.task_id)
         own = SimulatedTask(
             task.agent,
@@ -67,14 +63,14 @@ class FleetRun:
         )
         return [own, *(self._nested_truth(nested, own.agent) for nested in self._nested)]
 
-    def _attempt(self, task: Task, program: dspy.Module, inputs: Inputs) -> Exception | None:
+    def _attempt(self, task: Task, program: Program, inputs: Inputs, lm: Model) -> Exception | None:
         try:
-            self._tracer.run(program, inputs, task)
+            self._tracer.run(program, inputs, task, lm)
         except FAILURES as failure:
             return failure
         return None
 
-    def _delegate(self, agent: str, program: dspy.Module, inputs: Inputs) -> dspy.Prediction:
+    def _delegate(self, agent: str, program: Program, inputs: Inputs) -> Answer:
         caller = self._current
         if caller is None:
             raise RuntimeError("An agent was called while no task was running.")
@@ -82,8 +78,7 @@ class FleetRun:
         task = Task(agent, task_id, caller.session_id, self._script.old_version)
         self._nested.append(task)
         # The script's faults strike the caller's model: the called agent has its own.
-        with dspy.context(lm=self._healthy):
-            return self._tracer.run(program, inputs, task)
+        return self._tracer.run(program, inputs, task, self._healthy)
 
     def _nested_truth(self, task: Task, parent: str) -> SimulatedTask:
         time = self._retiming.time_of(task.task_id)
@@ -91,7 +86,7 @@ class FleetRun:
         return SimulatedTask(task.agent, task.task_id, time.start, time.latency_ms, True, None, window, parent)
 
 
-def _planned_lm(planned: PlannedTask) -> dspy.LM:
+def _planned_lm(planned: PlannedTask) -> Model:
     def faults(messages: Sequence[Message], model: str) -> Fault | None:  # noqa: ARG001
         # DSPy asks for JSON when it could not parse the first answer.
         strikes = planned.fault is not None and (planned.persists or not expects_json(messages))
