@@ -16,10 +16,11 @@ from resources.reading import Reading, SourceError
 
 @dataclass(frozen=True)
 class Collected:
-    """The rows of all windows, and how well each window could be read."""
+    """The rows of all windows, how well each window could be read, and why a source did not answer."""
 
     frame: pd.DataFrame
     health: list[SourceHealth]
+    failures: list[str]
 
     @property
     def late_rows(self) -> int:
@@ -28,7 +29,8 @@ class Collected:
     @property
     def problems(self) -> list[str]:
         """Why the rows may be incomplete, a sentence for each reason."""
-        return list(dict.fromkeys(reading.reason for reading in self.health if reading.reason))
+        reasons = [reading.reason for reading in self.health if reading.reason]
+        return list(dict.fromkeys([*reasons, *self.failures]))
 
 
 def collect(
@@ -42,20 +44,23 @@ def collect(
 ) -> Collected:
     """Read each window. `previous` gives the rows that an earlier run stored, or None for none.
 
-    A window that cannot be read keeps its earlier rows and, if these were complete, its earlier health: its old
-    `collected_at` shows that the later reading is still owed. Late rows are those that the earlier run, made
-    after the window closed, did not have.
+    A window that cannot be read keeps its earlier rows and, if these were complete when it had closed, its earlier
+    health: its old `collected_at` shows that the later reading is still owed. Late rows are those that the earlier
+    run, made after the window closed, did not have.
     """
     frames: list[pd.DataFrame] = []
     health: list[SourceHealth] = []
+    failures: list[str] = []
     earlier = {reading.window_start: reading for reading in known if reading.source == source}
     for window in windows:
         stored, before = previous(window), earlier.get(window.start)
+        had_closed = before is not None and before.collected_at >= window.end
         try:
             reading = read(window.start, window.end)
         except SourceError as error:
             frames.append(table.empty() if stored is None else stored)
-            if before and before.status is SourceStatus.COMPLETE and stored is not None:
+            failures.append(str(error))
+            if before and had_closed and before.status is SourceStatus.COMPLETE and stored is not None:
                 health.append(before)
             else:
                 health.append(
@@ -63,7 +68,6 @@ def collect(
                 )
             continue
         frames.append(reading.frame)
-        had_closed = before is not None and before.collected_at >= window.end
         late = max(len(reading.frame) - len(stored), 0) if stored is not None and had_closed else 0
         status = SourceStatus.PARTIAL if reading.gaps else SourceStatus.COMPLETE
         reason = " ".join(reading.gaps)
@@ -71,4 +75,4 @@ def collect(
         health.append(SourceHealth(source, window.start, status, reason, len(reading.frame), total_late, now))
     filled = [frame for frame in frames if len(frame)]
     frame = table.conform(pd.concat(filled, ignore_index=True)) if filled else table.empty()
-    return Collected(frame, health)
+    return Collected(frame, health, failures)

@@ -29,30 +29,30 @@ from perf_pipeline.settings import read_settings
 
 def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Definitions:
     """The definitions of a fleet. `resources` has the keys of `installation.installed_resources`."""
-    return dg.Definitions(
-        assets=[
-            raw_spans_asset(fleet),
-            raw_logs_asset(fleet),
-            task_counts_asset(fleet),
-            change_events_asset(fleet),
-            agent_tasks_asset(fleet),
-            agent_metrics_asset(fleet),
-            anomalies_asset(fleet),
-            optimization_decisions_asset(fleet),
-            daily_summary_asset(fleet),
-        ],
-        jobs=[monitoring_job(), summary_job()],
-        schedules=[monitoring_schedule(fleet), daily_summary_schedule(fleet)],
-        sensors=[missing_windows_sensor(fleet), slack_messages_sensor(fleet), optimization_requests_sensor(fleet)],
-        resources=dict(resources),
-    )
+    with warnings.catch_warnings():
+        # Backfill policies are in beta in this Dagster; our tests cover what we use of them.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.Definitions(
+            assets=[
+                raw_spans_asset(fleet),
+                raw_logs_asset(fleet),
+                task_counts_asset(fleet),
+                change_events_asset(fleet),
+                agent_tasks_asset(fleet),
+                agent_metrics_asset(fleet),
+                anomalies_asset(fleet),
+                optimization_decisions_asset(fleet),
+                daily_summary_asset(fleet),
+            ],
+            jobs=[monitoring_job(), summary_job()],
+            schedules=[monitoring_schedule(fleet), daily_summary_schedule(fleet)],
+            sensors=[missing_windows_sensor(fleet), slack_messages_sensor(fleet), optimization_requests_sensor(fleet)],
+            resources=dict(resources),
+        )
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     settings = read_settings(os.environ)
     fleet = load_fleet(settings.fleet_path)
-    with warnings.catch_warnings():
-        # Backfill policies are in beta in this Dagster; our tests cover what we use of them.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return build_defs(fleet, installed_resources(settings, fleet))
+    return build_defs(fleet, installed_resources(settings, fleet))

@@ -6,6 +6,7 @@ to them (`settings.py`), and any use of the values.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 Percent = Annotated[float, Field(ge=0, le=100)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Hours = Annotated[float, Field(ge=0, le=366 * 24)]
 
 
 class FleetError(ValueError):
@@ -41,7 +43,7 @@ class Approval(StrEnum):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SeveritySteps(_Model):
@@ -109,6 +111,13 @@ class OptimizationPolicy(_Model):
     approval: Approval
     expected_improvement: tuple[Percent, Percent]
 
+    @field_validator("expected_improvement")
+    @classmethod
+    def _from_low_to_high(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("must go from the lower to the higher percentage")
+        return value
+
 
 class AgentConfig(_Model):
     name: Annotated[str, Field(min_length=1)]
@@ -128,14 +137,15 @@ class FleetConfig(_Model):
     window_minutes: Annotated[int, Field(ge=1, le=60)]
     lateness_windows: Annotated[int, Field(ge=0, le=48)]
     longest_task_hours: Annotated[float, Field(gt=0, le=168)]
-    catch_up_hours: Positive
-    act_within_hours: Positive
+    catch_up_hours: Annotated[Hours, Field(gt=0)]
+    catch_up_after_minutes: Positive
+    act_within_hours: Annotated[Hours, Field(gt=0)]
     agent_attributes: Annotated[tuple[str, ...], Field(min_length=1)]
     ignored_agents: tuple[str, ...] = ()
     score_weights: ScoreWeights
     detection: DetectionPolicy
     optimization_policies: dict[str, OptimizationPolicy]
-    cool_down_hours: Annotated[float, Field(ge=0)]
+    cool_down_hours: Hours
     monthly_budget_usd: Positive
     agents: Annotated[tuple[AgentConfig, ...], Field(min_length=1)]
 
@@ -146,6 +156,14 @@ class FleetConfig(_Model):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError("not a time zone of the IANA database, such as Europe/Berlin") from error
+        return value
+
+    @field_validator("daily_summary_at", mode="before")
+    @classmethod
+    def _hour_and_minute(cls, value: object) -> object:
+        # YAML reads 9:00 without quotes as the number 540.
+        if not isinstance(value, str) or not re.fullmatch(r"\d\d:\d\d", value):
+            raise ValueError('must be a time of day in quotes, such as "09:00"')
         return value
 
     @field_validator("window_minutes")
@@ -187,6 +205,14 @@ class FleetConfig(_Model):
         return timedelta(hours=self.act_within_hours)
 
     @property
+    def catch_up_after(self) -> timedelta:
+        return timedelta(minutes=self.catch_up_after_minutes)
+
+    @property
+    def catch_up(self) -> timedelta:
+        return timedelta(hours=self.catch_up_hours)
+
+    @property
     def summary_within(self) -> timedelta:
         """How long after its end a day's summary is still sent: until that of the next day is due."""
         return timedelta(days=1, hours=self.daily_summary_at.hour, minutes=self.daily_summary_at.minute)
@@ -212,6 +238,8 @@ def load_fleet(path: Path) -> FleetConfig:
     except OSError as error:
         reason = f"{path} cannot be read ({error.strerror}): set PERF_PIPELINE_FLEET to your fleet.yaml."
         raise FleetError(reason) from error
+    except UnicodeDecodeError as error:
+        raise FleetError(f"{path} is not UTF-8 text: save it in that encoding.") from error
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:

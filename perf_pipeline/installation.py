@@ -5,8 +5,6 @@ Secrets are given as `EnvVar`: Dagster resolves them when a run starts and shows
 
 from __future__ import annotations
 
-import os
-
 import dagster as dg
 
 from perf_pipeline.fleet import FleetConfig
@@ -26,7 +24,7 @@ from resources.supabase import SupabaseResource
 
 def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, object]:
     """The resources by their keys: lake, lake_io, ledger, span_source, log_source, task_source, messenger."""
-    ledger_url = dg.EnvVar("PERF_PIPELINE_LEDGER") if "PERF_PIPELINE_LEDGER" in os.environ else settings.ledger_url
+    ledger_url = dg.EnvVar("PERF_PIPELINE_LEDGER") if settings.ledger_is_set else settings.ledger_url
     return {
         "lake": LakeResource(url=settings.lake_url),
         "lake_io": LakeIOManager(Lake(settings.lake_url), TABLES),

@@ -7,7 +7,7 @@ secrets stay in the environment: Dagster resources read them through `EnvVar`, s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -52,7 +52,8 @@ class Settings:
     home: Path
     fleet_path: Path
     lake_url: str
-    ledger_url: str
+    ledger_url: str = field(repr=False)
+    ledger_is_set: bool
     phoenix: PhoenixSettings | None
     supabase: SupabaseSettings | None
     railway: RailwaySettings | None
@@ -73,6 +74,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         fleet_path=Path(env.get("PERF_PIPELINE_FLEET", "fleet.yaml")).absolute(),
         lake_url=env.get("PERF_PIPELINE_LAKE", str(home / "lake")),
         ledger_url=env.get("PERF_PIPELINE_LEDGER", f"sqlite:///{home / 'ledger.db'}"),
+        ledger_is_set="PERF_PIPELINE_LEDGER" in env,
         phoenix=_phoenix(env),
         supabase=_supabase(env),
         railway=_railway(env),
@@ -135,5 +137,6 @@ def _required(env: Mapping[str, str], name: str, names: tuple[str, ...], advice:
 
 def _url(value: str, name: str) -> str:
     if not value.startswith(("http://", "https://")):
-        raise SettingsError(f"{name} must begin with http:// or https://, and is {value!r}.")
+        # The value is not shown: it may be a key that was put into the wrong variable.
+        raise SettingsError(f"{name} must be an address that begins with http:// or https://.")
     return value

@@ -65,16 +65,22 @@ class Lake:
         return ibis.duckdb.connect()
 
     def scan(self, connection: ibis.BaseBackend, table: Table, start: datetime, end: datetime) -> ibis.Table:
-        """The same rows as a lazy Ibis table, so that an engine reads only the columns that it needs."""
+        """The same rows as a lazy Ibis table, so that an engine reads only the columns that it needs.
+
+        A column that an older file lacks is read as missing values.
+        """
         import ibis
 
         files = self.files(table, start, end)
+        declared = ibis.memtable(table.empty())
         if not files:
-            return ibis.memtable(table.empty())
+            return declared
         if not _is_local(self.root):
             connection.con.register_filesystem(self.root.fs)  # pyright: ignore[reportAttributeAccessIssue]
         addresses = [_address(file) for file in files]
-        return connection.read_parquet(addresses, hive_partitioning=False)  # pyright: ignore[reportArgumentType]
+        rows = connection.read_parquet(addresses, hive_partitioning=False, union_by_name=True)  # pyright: ignore[reportArgumentType]
+        lacking = {name: ibis.null(kind) for name, kind in declared.schema().items() if name not in rows.columns}
+        return rows.mutate(**lacking).select(*table.columns)
 
 
 class LakeResource(dg.ConfigurableResource):

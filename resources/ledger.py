@@ -16,6 +16,7 @@ import dagster as dg
 import sqlalchemy as sa
 import sqlalchemy.event
 from filelock import FileLock
+from pydantic import Field
 from sqlalchemy.dialects import postgresql, sqlite
 
 from perf_pipeline.fleet import Approval, Severity
@@ -185,7 +186,7 @@ class Ledger:
 class LedgerResource(dg.ConfigurableResource):
     """Where the ledger is: an SQLAlchemy address. It may hold a password, so it comes from the environment."""
 
-    url: str
+    url: str = Field(repr=False, description="An SQLAlchemy address, such as sqlite:////var/lib/perf/ledger.db")
 
     @contextmanager
     def open(self) -> Iterator[Ledger]:

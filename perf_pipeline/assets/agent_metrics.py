@@ -61,10 +61,12 @@ def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
 
 
 def incomplete_windows(windows: list[Window], health: list[SourceHealth], now: datetime) -> set[Window]:
-    """The windows that are still open, or whose spans were not read in full."""
-    complete = {
-        reading.window_start
+    """The windows that are still open, or whose spans were not read in full since they closed."""
+    read_at = {
+        reading.window_start: reading.collected_at
         for reading in health
         if reading.source == "spans" and reading.status is SourceStatus.COMPLETE
     }
-    return {window for window in windows if window.end > now or window.start not in complete}
+    return {
+        window for window in windows if window.end > now or not window.end <= read_at.get(window.start, window.start)
+    }

@@ -54,11 +54,14 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
                 book.optimization_requests(),
                 fleet.agent_names,
             )
-            text = daily_summary_text(context.partition_key, frame, found)
+            over = now >= day.end
+            text = daily_summary_text(
+                context.partition_key if over else f"{context.partition_key} (so far)", frame, found
+            )
             history = now > day.end + fleet.summary_within
             new = book.enqueue(
                 Notification(
-                    key=summary_key(context.partition_key),
+                    key=summary_key(context.partition_key, over=over),
                     kind="daily_summary",
                     text=text,
                     blocks=as_blocks(text),

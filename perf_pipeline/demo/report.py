@@ -15,6 +15,8 @@ from perf_pipeline.tables import AGENT_METRICS, OPTIMIZATION_DECISIONS
 from resources.lake import Lake
 from resources.ledger import Ledger
 
+LOW_SCORE = 60
+
 
 def show_report(console: Console, demo: Demo) -> None:
     lake = Lake(demo.settings.lake_url)
@@ -36,24 +38,20 @@ def show_report(console: Console, demo: Demo) -> None:
 
 def _scores(metrics: pd.DataFrame) -> Table:
     newest = metrics[metrics["window_start"] == metrics["window_start"].max()]
-    before = metrics[metrics["window_start"] < newest["window_start"].iloc[0]]
-    table = Table(title=f"The window of {newest['window_start'].iloc[0]:%Y-%m-%d %H:%M} UTC", title_justify="left")
-    table.add_column("Agent")
-    for name in ("Score", "Day's best", "Tasks", "Success", "Expected", "p95 latency"):
-        table.add_column(name, justify="right")
-    table.add_column("Trend")
+    start = newest["window_start"].iloc[0]
+    table = Table(title=f"The window that began at {start:%Y-%m-%d %H:%M} UTC", title_justify="left")
+    table.add_column("Agent", no_wrap=True)
+    for name in ("Score", "Tasks", "Success", "Expected", "p95"):
+        table.add_column(name, justify="right", no_wrap=True)
     for _, row in newest.iterrows():
-        best = before[before["agent"] == row["agent"]]["score"].max()
-        low = pd.notna(row["score"]) and row["score"] < 60
+        colour = "red" if row["score"] < LOW_SCORE else "green"
         table.add_row(
             str(row["agent"]),
-            f"[{'red' if low else 'green'}]{row['score']:.0f}/100[/]" if pd.notna(row["score"]) else "-",
-            f"{best:.0f}",
+            f"[{colour}]{row['score']:.0f}/100[/]" if row["tasks"] else "-",
             str(row["tasks"]),
-            f"{row['success_rate']:.0f}%",
+            f"{row['success_rate']:.0f}%" if row["tasks"] else "-",
             f"{row['baseline_success_rate']:.0f}%",
-            f"{row['latency_p95_ms'] / 1000:.1f} s",
-            str(row["trend"]),
+            f"{row['latency_p95_ms'] / 1000:.1f} s" if row["tasks"] else "-",
         )
     return table
 
@@ -64,24 +62,31 @@ def _message(message: Notification) -> Panel:
 
 
 def _decisions(decisions: pd.DataFrame, states: dict[str, str]) -> Table:
-    chosen = decisions[decisions["decision"] == "optimize"].drop_duplicates("agent", keep="first")
-    table = Table(title="Decided optimizations", title_justify="left")
-    for name in ("Agent", "Optimizer", "Cap", "Request", "Why"):
-        table.add_column(name)
+    chosen = decisions[decisions["decision"] == "optimize"].drop_duplicates("agent", keep="last")
+    table = Table(title="Optimizations decided and requested (none has run yet)", title_justify="left")
+    for name in ("Agent", "Optimizer", "Cap", "Tasks", "Request"):
+        table.add_column(name, no_wrap=True)
     for _, row in chosen.iterrows():
-        request = states.get(str(row["agent"]), "not requested")
-        why = str(row["reasons"]).splitlines()[0]
-        table.add_row(str(row["agent"]), str(row["optimizer"]), f"${row['max_cost_usd']:g}", request, why)
+        table.add_row(
+            str(row["agent"]),
+            str(row["optimizer"]),
+            f"${row['max_cost_usd']:g}",
+            f"{row['tasks_since_optimization']} of {row['min_tasks']}",
+            states.get(str(row["agent"]), "not requested"),
+        )
     return table
 
 
 def _next_steps(demo: Demo, messages: Sequence[Notification]) -> Panel:
+    home = demo.settings.home.name
     lines = [
-        "make dev      serves Dagster on this data at http://127.0.0.1:3000: the asset graph, each asset's figures,",
-        "              its checks, and the schedules and sensors, ready to switch on",
-        f"{demo.settings.home}",
-        "              lake/: all tables as Parquet; ledger.db: incidents, messages, requests;",
-        f"              messages.jsonl: the {len(messages)} message(s) that Slack would have got",
-        "fleet.yaml    thresholds, agents and policies; README.md: how to connect Phoenix, Supabase, Railway and Slack",
+        "make dev        Dagster's UI on this data, at http://127.0.0.1:3000: the asset graph,",
+        "                figures, checks, schedules and sensors",
+        f"{home + '/lake':<16}every table as Parquet, one file a window",
+        f"{home + '/ledger.db':<16}incidents, messages, optimization requests",
+        f"{home + '/inbox':<16}what the fleet left: spans, logs, deployments, task states",
+        f"messages.jsonl  in {home}: the {len(messages)} messages that Slack would have got",
+        "fleet.yaml      agents, thresholds, policies",
+        "README.md       how to connect Phoenix, Supabase, Railway and Slack",
     ]
     return Panel("\n".join(lines), title="Where to look next", title_align="left")

@@ -54,7 +54,7 @@ def _baseline(known: pd.DataFrame, window_start: pd.Timestamp, policy: Detection
 
 
 def _pooled_moments(past: pd.DataFrame) -> tuple[float, float]:
-    """Mean and deviation of all tasks' log latency, from each window's: within plus between windows."""
+    """Mean and sample deviation of all tasks' log latency, from each window's: within plus between windows."""
     measured = past[past["latency_log_mean"].notna()]
     weights = measured["tasks"].to_numpy(dtype=float)
     if not weights.sum():
@@ -62,5 +62,5 @@ def _pooled_moments(past: pd.DataFrame) -> tuple[float, float]:
     means = measured["latency_log_mean"].to_numpy(dtype=float)
     within = np.nan_to_num(measured["latency_log_sd"].to_numpy(dtype=float)) ** 2
     mean = np.average(means, weights=weights)
-    variance = np.average(within + (means - mean) ** 2, weights=weights)
-    return float(mean), float(np.sqrt(variance))
+    squares = np.sum((weights - 1) * within + weights * (means - mean) ** 2)
+    return float(mean), float(np.sqrt(squares / max(weights.sum() - 1, 1)))

@@ -9,9 +9,6 @@ from datetime import datetime, timedelta
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import SourceHealth, SourceStatus
 
-SCHEDULE_GRACE = timedelta(minutes=5)
-"""The schedule has the first go at a window that has just closed."""
-
 
 @dataclass(frozen=True)
 class CycleRun:
@@ -63,9 +60,10 @@ def filled_windows(
     decided: set[datetime],
     now: datetime,
     lateness: timedelta,
+    grace: timedelta,
 ) -> set[Window]:
     """The windows with nothing left to do: their cycle ran to its end on spans that were read completely, and
-    once more after the time for late spans, where that is over."""
+    once more after the time for late spans, where that has been over for the schedule's `grace`."""
     read_at = {
         reading.window_start: reading.collected_at
         for reading in health
@@ -76,7 +74,7 @@ def filled_windows(
         if window.start not in decided or window.start not in read_at:
             return False
         final = window.end + lateness
-        owed_since = final if final + SCHEDULE_GRACE <= now else window.end
+        owed_since = final if final + grace <= now else window.end
         return read_at[window.start] >= owed_since
 
     return {window for window in expected if is_filled(window)}

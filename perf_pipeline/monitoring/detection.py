@@ -59,8 +59,10 @@ def success_drop(row: pd.Series, policy: DetectionPolicy) -> Finding | None:
     drop = expected - observed
     if drop < policy.success_drop.min_drop:
         return None
-    # A baseline of 100 % would make a single failure impossible instead of rare: one is always conceivable.
-    rate = min(expected / 100, 1 - 1 / (int(row["baseline_tasks"]) + 2))
+    # A baseline of 100 % would make a single failure impossible instead of rare: one is always conceivable. An
+    # assumed rate stands for the history that it replaces.
+    grounds = max(int(row["baseline_tasks"]), policy.min_baseline_tasks)
+    rate = min(expected / 100, 1 - 1 / (grounds + 2))
     p_value = float(stats.binomtest(int(row["successes"]), tasks, rate, alternative="less").pvalue)
     if p_value > policy.success_drop.p_value:
         return None

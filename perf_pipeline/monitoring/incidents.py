@@ -19,6 +19,7 @@ FAMILIES = {
     "latency_increase": "latency",
     "data_gap": "data",
 }
+"""The family of each type of finding. Of findings that are equally severe, the type named first stands for all."""
 
 
 def incidents_from_findings(anomalies: pd.DataFrame, judged: pd.DataFrame) -> list[Incident]:
@@ -80,8 +81,11 @@ def _overlap(one: Incident, other: Incident) -> bool:
 
 
 def _incident(agent: str, family: str, windows: Sequence[pd.DataFrame], state: IncidentState) -> Incident:
-    rows = pd.concat(windows).assign(rank=lambda frame: [Severity(value).rank for value in frame["severity"]])
-    worst = rows.sort_values(["rank", "window_start"], ascending=[False, True], kind="stable").iloc[0]
+    rows = pd.concat(windows).assign(
+        rank=lambda frame: [Severity(value).rank for value in frame["severity"]],
+        place=lambda frame: [list(FAMILIES).index(kind) for kind in frame["type"]],
+    )
+    worst = rows.sort_values(["rank", "window_start", "place"], ascending=[False, True, True]).iloc[0]
     onset = rows["window_start"].min().to_pydatetime()
     return Incident(
         id=incident_id(agent, family, onset),

@@ -25,7 +25,8 @@ def metrics_from_tasks(tasks: ir.Table, window_length: timedelta) -> ir.Table:
     started = tasks.start_time.epoch_seconds()
     window_start = (started - started % seconds).as_timestamp("s")
     latency = tasks.latency_ms
-    log_latency = ibis.greatest(latency, 0.001).ln()
+    # Some engines' greatest() skips what is missing: an unknown latency must not become a short one.
+    log_latency = ibis.cases((latency.notnull(), ibis.greatest(latency, 0.001).ln()))
     observed = tasks.mutate(window_start=window_start, log_latency=log_latency)
     return (
         observed.group_by("agent", "window_start")
@@ -58,8 +59,9 @@ def fill_windows(
     """A row for each agent and window, also where an agent did nothing.
 
     `observed` has the columns of `metrics_from_tasks`; `logs` those of `tables.RAW_LOGS`. Agents that appear in
-    `observed` but not in `agents` keep the rows that they have. Adds `log_errors` and `complete`; the result has
-    the observed columns of `tables.AGENT_METRICS`, those of the baselines and the score still missing.
+    `observed` but not in `agents` keep the rows that they have. `windows` are in order of time; what lies outside
+    them is left out. Adds `log_errors` and `complete`; the result has the observed columns of
+    `tables.AGENT_METRICS`, those of the baselines and the score still missing.
     """
     names = list(dict.fromkeys([*agents, *observed["agent"]]))
     grid = pd.MultiIndex.from_product([[window.start for window in windows], names], names=["window_start", "agent"])
@@ -74,8 +76,11 @@ def fill_windows(
 
     errors = logs[(logs["severity"] == "error") & logs["agent"].notna()]
     starts = pd.DatetimeIndex([window.start for window in windows]).as_unit("us")
-    position = starts.searchsorted(pd.DatetimeIndex(errors["timestamp"]), side="right") - 1
-    log_errors = errors.assign(window_start=starts[position.clip(min=0)]).groupby(["window_start", "agent"]).size()
+    ends = pd.DatetimeIndex([window.end for window in windows]).as_unit("us")
+    written = pd.DatetimeIndex(errors["timestamp"])
+    position = starts.searchsorted(written, side="right") - 1
+    inside = (position >= 0) & (written < ends[position])
+    log_errors = errors[inside].assign(window_start=starts[position[inside]]).groupby(["window_start", "agent"]).size()
     keys = pd.MultiIndex.from_frame(table[["window_start", "agent"]])
     table["log_errors"] = log_errors.reindex(keys).fillna(0).astype("int64").to_numpy()
     partial = {window.start for window in incomplete}

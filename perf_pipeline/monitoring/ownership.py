@@ -21,10 +21,10 @@ import ibis.expr.types as ir
 def own_spans(spans: ir.Table) -> ir.Table:
     """Each span of `raw_spans` with the task that it belongs to.
 
-    Adds `agent` (resolved), `caller` (agent of the nearest ancestor that names another one), `task_span_id`
-    (missing where no agent owns the span) and `waits` (the span names an agent, but its parent was not read:
-    most often a task that is still running, whose topmost span is exported last. It begins a task only if it
-    is an AGENT span, since other spans inherit the agent's name from the missing parent).
+    Adds `agent` (resolved), `caller` (agent of the nearest ancestor that names one), `task_span_id` (missing
+    where no agent owns the span) and `waits`: the span, or an ancestor of it, names an agent and has a parent that
+    was not read. Most often that task is still running, and its topmost span is exported last. Such a span begins
+    a task only if it is an AGENT span, since other spans inherit the agent's name from the missing parent.
     """
     named = _name_agents(spans).cache()
     parents = named.select("trace_id", parent_span_id="span_id")
@@ -50,12 +50,22 @@ def own_spans(spans: ir.Table) -> ir.Table:
     )
     marked = joined.mutate(
         begins_task=begins_task,
-        waits=parent_missing & joined.agent.notnull() & (joined.kind != "AGENT"),
+        is_orphan=parent_missing & joined.agent.notnull() & (joined.kind != "AGENT"),
     ).cache()
-    tasks = _follow(marked, fixed=marked.begins_task).select("trace_id", owned_span_id="span_id", task_span_id="target")
+    is_head = marked.begins_task | marked.is_orphan
+    nearest_head = _follow(marked, fixed=is_head)
+    heads = marked.filter(is_head).select("trace_id", head_span_id="span_id", head_waits="is_orphan")
+    owners = nearest_head.join(
+        heads, [nearest_head.trace_id == heads.trace_id, nearest_head.target == heads.head_span_id]
+    ).select("trace_id", owned_span_id="span_id", owner_span_id="target", owner_waits=heads.head_waits)
+    owned = marked.left_join(owners, [marked.trace_id == owners.trace_id, marked.span_id == owners.owned_span_id])
     return (
-        marked.left_join(tasks, [marked.trace_id == tasks.trace_id, marked.span_id == tasks.owned_span_id])
-        .select(marked, task_span_id=tasks.task_span_id)
+        owned.select(
+            marked,
+            task_span_id=ibis.cases((~owners.owner_waits, owners.owner_span_id)),
+            waits=owners.owner_waits.fill_null(False),
+        )
+        .drop("is_orphan")
         .cache()
     )
 

@@ -79,7 +79,7 @@ def explain(finding: Finding, tasks: pd.DataFrame, changes: pd.DataFrame, window
     if change is not None:
         parts.append(f"{change['kind']} at {change['time']:%H:%M} UTC: {change['description']}")
     words = "; ".join(part for part in parts if part) or "No single error, model or version stands out"
-    return Cause(words, action, tuple(affected["trace_id"].head(EXAMPLES)))
+    return Cause(words, action, tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES)))
 
 
 def latest_change(agent: str, changes: pd.DataFrame, window: Window) -> pd.Series | None:

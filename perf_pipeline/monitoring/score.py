@@ -41,7 +41,8 @@ def score(
     expected = max(baseline_errors_per_task, FLOOR_ERRORS_PER_TASK)
     excess = (errors_per_task - expected) / (expected * (error_policy.min_ratio - 1))
     errors = min(1.0, max(0.0, 1 - excess))
-    return weights.success * success + weights.latency * latency + weights.errors * errors
+    # Weights that sum to 100 only up to rounding must not carry a perfect window above it.
+    return min(100.0, weights.success * success + weights.latency * latency + weights.errors * errors)
 
 
 def add_scores(metrics: pd.DataFrame, history: pd.DataFrame, fleet: FleetConfig) -> pd.DataFrame:

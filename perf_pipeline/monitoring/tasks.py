@@ -22,17 +22,17 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
     is_llm, is_tool = spans.kind == "LLM", spans.kind == "TOOL"
     milliseconds = spans.latency_ms.fill_null(0.0)
     sums = spans.group_by("trace_id", "task_span_id").aggregate(
-        llm_ms=milliseconds.sum(where=is_llm & spans.counted).fill_null(0.0),
+        llm_ms=milliseconds.sum(where=is_llm & ~spans.repeats_call).fill_null(0.0),
         tool_ms=milliseconds.sum(where=is_tool).fill_null(0.0),
-        llm_calls=spans.count(where=is_llm & spans.counted),
+        llm_calls=spans.count(where=is_llm & ~spans.repeats_call),
         tool_calls=spans.count(where=is_tool),
         error_count=spans.count(where=spans.error_began),
         spans=spans.count(),
         model=spans.model.argmin(spans.start_time, where=is_llm & spans.model.notnull()),
         provider=spans.provider.argmin(spans.start_time, where=is_llm & spans.provider.notnull()),
-        called_prompt_tokens=spans.prompt_tokens.sum(where=is_llm & spans.counted),
-        called_completion_tokens=spans.completion_tokens.sum(where=is_llm & spans.counted),
-        called_cost_usd=spans.cost_usd.sum(where=is_llm & spans.counted),
+        called_prompt_tokens=spans.prompt_tokens.sum(where=is_llm & ~spans.repeats_tokens),
+        called_completion_tokens=spans.completion_tokens.sum(where=is_llm & ~spans.repeats_tokens),
+        called_cost_usd=spans.cost_usd.sum(where=is_llm & ~spans.repeats_cost),
         first_session_id=spans.session_id.min(),
         first_task_id=spans.task_id.argmin(spans.start_time, where=spans.task_id.notnull()),
         first_program_version=spans.program_version.argmin(spans.start_time, where=spans.program_version.notnull()),
@@ -72,16 +72,20 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
 
 
 def _count_once(spans: ir.Table) -> ir.Table:
-    """Adds `counted` and `error_began`.
+    """Adds `repeats_call`, `repeats_tokens`, `repeats_cost` and `error_began`.
 
-    `counted` is false for a language-model span inside another one that already has the tokens: a tracer of the
-    client library below DSPy reports the same call again. `error_began` is true for an ERROR span none of whose
-    children in the same task is one: one failure marks every span above it, but began once.
+    A tracer of the client library below DSPy reports the same call again, as a span directly inside DSPy's own:
+    `repeats_call` is true inside a language-model span, the others only where that span has the figure itself.
+    `error_began` is true for an ERROR span none of whose children in the same task is one: one failure marks every
+    span above it, but began once.
     """
+    is_llm = spans.kind == "LLM"
     parents = spans.select(
         "trace_id",
         above_span_id="span_id",
-        above_counts=(spans.kind == "LLM") & spans.prompt_tokens.notnull(),
+        repeats_call=is_llm,
+        repeats_tokens=is_llm & spans.prompt_tokens.notnull(),
+        repeats_cost=is_llm & spans.cost_usd.notnull(),
     )
     failing = (
         spans.filter(spans.status == "ERROR")
@@ -89,9 +93,10 @@ def _count_once(spans: ir.Table) -> ir.Table:
         .filter(ibis._.failing_child_of.notnull())
         .distinct()
     )
-    joined = spans.left_join(
-        parents, [spans.trace_id == parents.trace_id, spans.parent_id == parents.above_span_id]
-    ).select(spans, above_counts=parents.above_counts)
+    joined = spans.left_join(parents, [spans.trace_id == parents.trace_id, spans.parent_id == parents.above_span_id])
+    joined = joined.select(
+        spans, **{name: parents[name].fill_null(False) for name in ("repeats_call", "repeats_tokens", "repeats_cost")}
+    )
     joined = joined.left_join(
         failing,
         [
@@ -100,7 +105,5 @@ def _count_once(spans: ir.Table) -> ir.Table:
             joined.span_id == failing.failing_child_of,
         ],
     ).select(joined, failing_child_of=failing.failing_child_of)
-    return joined.mutate(
-        counted=~joined.above_counts.fill_null(False),
-        error_began=(joined.status == "ERROR") & joined.failing_child_of.isnull(),
-    ).drop("above_counts", "failing_child_of")
+    error_began = (joined.status == "ERROR") & joined.failing_child_of.isnull()
+    return joined.mutate(error_began=error_began).drop("failing_child_of")

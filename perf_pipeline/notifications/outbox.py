@@ -22,8 +22,9 @@ def alert_key(incident: Incident) -> str:
     return f"alert:{incident.id}"
 
 
-def summary_key(day: str) -> str:
-    return f"daily-summary:{day}"
+def summary_key(day: str, *, over: bool) -> str:
+    """A day that is not over yet has a key of its own, or its summary so far would take the place of the whole."""
+    return f"daily-summary:{day}" if over else f"daily-summary:{day}:so-far"
 
 
 def alerts(

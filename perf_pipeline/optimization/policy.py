@@ -43,13 +43,17 @@ def decide(
     """One decision for each agent of the fleet file, in its order.
 
     `completed_tasks` is each agent's total in agent_state, or None where it could not be read; `committed_usd` is
-    what this month's requests may cost at most. An agent below its threshold is not eligible; one that reached it
-    waits while a guard stands in the way.
+    what this month's requests may cost at most; each decision to optimize commits its cap before the next agent
+    is looked at. An agent below its threshold is not eligible; one that reached it, or whose last optimization is
+    still in flight, waits while a guard stands in the way.
     """
-    return [
-        _decide(agent, fleet, completed_tasks, requests, committed_usd, open_data_incident, now)
-        for agent in fleet.agents
-    ]
+    decisions: list[Decision] = []
+    for agent in fleet.agents:
+        decision = _decide(agent, fleet, completed_tasks, requests, committed_usd, open_data_incident, now)
+        if decision.decision is Choice.OPTIMIZE:
+            committed_usd += decision.max_cost_usd
+        decisions.append(decision)
+    return decisions
 
 
 def _decide(
@@ -85,7 +89,7 @@ def _decide(
         )
 
     reached = since >= policy.min_tasks
-    count = f"{since} of {policy.min_tasks} completed tasks since the last optimization"
+    count = f"{since} completed tasks since the last optimization, {policy.min_tasks} are needed"
     if not reached and completed_tasks is not None and not in_flight:
         choice, reasons = Choice.NOT_ELIGIBLE, (count, *guards)
     elif guards:

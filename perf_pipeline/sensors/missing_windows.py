@@ -4,7 +4,7 @@ Dagster does not catch up ticks that a schedule missed, and a source may have be
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -12,7 +12,6 @@ from perf_pipeline.assets.window_asset import MAX_WINDOWS_A_RUN
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.jobs import MONITORING, range_tags
 from perf_pipeline.monitoring.catch_up import (
-    SCHEDULE_GRACE,
     CycleRun,
     attempts_of,
     filled_windows,
@@ -38,8 +37,8 @@ def missing_windows_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lake: LakeResource, ledger: LedgerResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(UTC)
-        since = max(now - timedelta(hours=fleet.catch_up_hours), fleet.history_start_utc)
-        expected = windows_between(since, now - SCHEDULE_GRACE, fleet.window)
+        since = max(now - fleet.catch_up, fleet.history_start_utc)
+        expected = windows_between(since, now - fleet.catch_up_after, fleet.window)
         if not expected:
             yield dg.SkipReason("No window has closed yet.")
             return
@@ -47,7 +46,7 @@ def missing_windows_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
         with ledger.open() as book:
             health = book.health(start, end)
         decided = lake.open().starts(OPTIMIZATION_DECISIONS, start, end)
-        filled = filled_windows(expected, health, decided, now, fleet.lateness)
+        filled = filled_windows(expected, health, decided, now, fleet.lateness, fleet.catch_up_after)
         runs = cycle_runs(context.instance, since, fleet)
         in_flight, attempts = attempts_of(runs)
         due = windows_to_catch_up(expected, filled, in_flight, attempts, now, limit=MAX_WINDOWS_A_RUN)

@@ -26,7 +26,7 @@ def slack_messages_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
     ) -> dg.SkipReason:
         now = datetime.now(UTC)
         with ledger.open() as book:
-            recent = book.incidents(now - fleet.act_within - fleet.window)
+            recent = book.incidents(now - max(fleet.act_within, fleet.catch_up) - fleet.window)
             for alert in alerts(recent, now, fleet.act_within, fleet.window, fleet.timezone, span_source.trace_url):
                 book.enqueue(alert)
             outcome = deliver(book, messenger, lambda: datetime.now(UTC))

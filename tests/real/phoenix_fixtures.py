@@ -6,13 +6,31 @@ servers are kept in the session's stash.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.real.services.free_port import free_port
+from tests.real.services.otlp_sender import SentSpan, dspy_traces, send_spans, wait_until_queryable
 from tests.real.services.phoenix_server import RunningPhoenix, start_phoenix
 
 OPEN_SERVER = pytest.StashKey[RunningPhoenix]()
 GUARDED_SERVER = pytest.StashKey[RunningPhoenix]()
+MANY_SPANS = 5000
+
+
+@dataclass(frozen=True)
+class BusyWindow:
+    """Thousands of spans that start in `[start, end)` (UTC), in a project of their own on the open server."""
+
+    project: str
+    start: datetime
+    end: datetime
+    spans: list[SentSpan]
+
+
+BUSY_WINDOW = pytest.StashKey[BusyWindow]()
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +43,20 @@ def phoenix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def guarded_phoenix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunningPhoenix:
     """A server that asks for a key; it carries a valid one."""
     return _server(request, tmp_path_factory, GUARDED_SERVER, auth=True)
+
+
+@pytest.fixture(scope="session")
+def busy_window(request: pytest.FixtureRequest, phoenix: RunningPhoenix) -> BusyWindow:
+    """Phoenix takes in 40 to 80 spans a second: this fixture needs about two minutes."""
+    stash = request.config.stash
+    if BUSY_WINDOW not in stash:
+        start = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+        end = start + timedelta(minutes=30)
+        spans = dspy_traces(["StrategyAgent", "AuditAgent"], start, end, MANY_SPANS, seed=7)
+        send_spans(phoenix.base_url, "many", spans)
+        wait_until_queryable(phoenix.base_url, "many", len(spans), seconds=500)
+        stash[BUSY_WINDOW] = BusyWindow("many", start, end, spans)
+    return stash[BUSY_WINDOW]
 
 
 def _server(

@@ -18,18 +18,19 @@ from perf_pipeline.tables import RAW_SPANS
 from resources.phoenix import PhoenixResource
 from resources.reading import PhoenixError
 from tests.real import phoenix_fixtures
+from tests.real.phoenix_fixtures import MANY_SPANS, BusyWindow
 from tests.real.services.free_port import free_port
-from tests.real.services.otlp_sender import SentSpan, dspy_traces, send_spans, wait_until_queryable
+from tests.real.services.otlp_sender import SentSpan, send_spans, wait_until_queryable
 from tests.real.services.phoenix_server import RunningPhoenix
 
 pytestmark = pytest.mark.real
 phoenix = phoenix_fixtures.phoenix
 guarded_phoenix = phoenix_fixtures.guarded_phoenix
+busy_window = phoenix_fixtures.busy_window
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 END = START + timedelta(minutes=30)
 AGENT_ATTRIBUTES = ["agent.name", "metadata.agent_name", "metadata.agent", "agent_name"]
-MANY = 5000
 
 
 def a_span(number: int, start: datetime = START, **fields: Any) -> SentSpan:
@@ -47,9 +48,9 @@ def reader(server: RunningPhoenix, project: str, **settings: Any) -> PhoenixReso
     return PhoenixResource(**(known | settings))
 
 
-def sent(server: RunningPhoenix, project: str, spans: list[SentSpan], seconds: float = 60) -> PhoenixResource:
+def sent(server: RunningPhoenix, project: str, spans: list[SentSpan]) -> PhoenixResource:
     send_spans(server.base_url, project, spans, server.api_key)
-    wait_until_queryable(server.base_url, project, len(spans), server.api_key, seconds)
+    wait_until_queryable(server.base_url, project, len(spans), server.api_key)
     return reader(server, project, api_key=server.api_key)
 
 
@@ -62,13 +63,6 @@ def read(source: PhoenixResource, start: datetime = START, end: datetime = END) 
         {str(column): value for column, value in row.items()}
         for row in frame.where(frame.notna(), None).to_dict("records")
     ]
-
-
-@pytest.fixture(scope="module")
-def many(phoenix: RunningPhoenix) -> list[SentSpan]:
-    spans = dspy_traces(["StrategyAgent", "AuditAgent"], START, END, MANY, seed=7)
-    sent(phoenix, "many", spans, seconds=500)
-    return spans
 
 
 def test_every_field_is_read_back_as_it_was_sent(phoenix: RunningPhoenix) -> None:
@@ -260,12 +254,14 @@ def test_a_project_is_found_by_any_name_and_by_its_id(phoenix: RunningPhoenix) -
 @pytest.mark.parametrize("rows_per_request", [200_000, 700])
 def test_five_thousand_spans_are_read_with_nothing_cut(
     phoenix: RunningPhoenix,
-    many: list[SentSpan],
+    busy_window: BusyWindow,
     rows_per_request: int,
 ) -> None:
-    rows = read(reader(phoenix, "many", rows_per_request=rows_per_request))
+    many = busy_window.spans
+    source = reader(phoenix, busy_window.project, rows_per_request=rows_per_request)
+    rows = read(source, busy_window.start, busy_window.end)
     assert {(row["trace_id"], row["span_id"]) for row in rows} == {(span.trace_id, span.span_id) for span in many}
-    assert len(rows) == MANY
+    assert len(rows) == MANY_SPANS
     sent_by_id = {span.span_id: span for span in many}
     for row in rows:
         span = sent_by_id[row["span_id"]]

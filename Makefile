@@ -1,0 +1,45 @@
+# `make help` lists the targets. The virtual environment is made on first use, with the versions of constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-real check bench bench-cycle screenshots clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON=python3.11, for example.")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## A simulated fleet through the whole pipeline, without keys (installs on first use)
+	$(BIN)/perf-pipeline demo
+
+dev: $(INSTALLED) ## Dagster's UI on the demo's data, at http://127.0.0.1:3000
+	$(BIN)/perf-pipeline dev --demo
+
+test: $(INSTALLED) ## The tests that need no server
+	$(BIN)/python -m pytest
+
+test-real: $(INSTALLED) ## The tests against real servers: Phoenix, PostgREST, Slack's API, the Dagster daemon
+	$(BIN)/python -m pytest -m real tests/real
+
+check: $(INSTALLED) ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: bench-cycle ## All benchmarks
+
+bench-cycle: $(INSTALLED) ## Times of a cycle of 7 agents and 1,000 spans, and of loading the definitions
+	$(BIN)/python -m benchmarks.cycle
+
+screenshots: $(INSTALLED) ## Pictures of Dagster's UI on the demo's data, into .demo/screenshots (needs Chromium)
+	$(BIN)/python -m pytest -m browser tests/browser
+
+clean: ## Remove what the targets made, but for the virtual environment
+	rm -rf .demo .perf-pipeline .pytest_cache .ruff_cache .hypothesis
