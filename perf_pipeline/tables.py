@@ -58,7 +58,7 @@ class Table:
         try:
             self.schema.validate(frame, lazy=True)
         except pa.errors.SchemaErrors as error:
-            cases = error.failure_cases.astype(str)
+            cases = error.failure_cases.fillna({"failure_case": "a missing value"}).astype(str)
             grouped = cases.groupby(["column", "check"], dropna=False)["failure_case"]
             return [
                 f"{self.name}.{column}: {check} fails in {len(values)} case(s), such as {values.iloc[0][:80]}."

@@ -70,6 +70,19 @@ def span(
     } | columns
 
 
+def recorded_spans(trace: str | None = None) -> list[Row]:
+    """The spans that DSPy 3.4 and OpenInference wrote, of one trace or of all: answered, failed, fallback_failed,
+    agent_span. None for what is missing."""
+    spans = pd.read_csv(Path(__file__).parent / "data" / "dspy_spans.csv").astype(object)
+    for column in ("start_time", "end_time"):
+        spans[column] = [datetime.fromisoformat(text) for text in spans[column]]
+    wanted = spans[spans["trace_id"] == trace] if trace else spans
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in wanted.where(wanted.notna(), None).to_dict("records")
+    ]
+
+
 def spans_table(rows: Iterable[Mapping[str, Any]]) -> ir.Table:
     """Rows of `raw_spans` in a DuckDB database of their own."""
     return ibis.duckdb.connect().create_table("raw_spans", frame(RAW_SPANS, rows))

@@ -18,7 +18,7 @@ from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.jobs import MONITORING, SUMMARY, range_tags
 from perf_pipeline.monitoring.windows import Window, floor_to_window, windows_between
 from perf_pipeline.records import SourceHealth
-from perf_pipeline.tables import AGENT_TASKS, ANOMALIES, RAW_SPANS, TABLES, Table
+from perf_pipeline.tables import ANOMALIES, RAW_SPANS, TABLES, Table
 from resources.lake import Lake, LakeIOManager, LakeResource
 from resources.ledger import Ledger, LedgerResource
 from resources.log_files import LogFilesResource
@@ -110,9 +110,7 @@ class Installation:
 
     def summarize(self, day: str) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_job_def(SUMMARY)
-        return job.execute_in_process(
-            instance=self.instance, partition_key=day, raise_on_error=False, run_config=QUIET
-        )
+        return job.execute_in_process(instance=self.instance, partition_key=day, raise_on_error=False, run_config=QUIET)
 
     def tick(self, sensor: str) -> dg.SensorExecutionData:
         context = dg.build_sensor_context(
@@ -185,7 +183,3 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], bool]:
 def agent_findings(installed: Installation, windows: list[Window]) -> pd.DataFrame:
     found = installed.table(ANOMALIES, windows)
     return found[found["type"] != "data_gap"]
-
-
-def task_count(installed: Installation, windows: list[Window]) -> int:
-    return len(installed.table(AGENT_TASKS, windows))

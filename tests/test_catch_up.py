@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ NOW = window(20).start
 MINUTE = timedelta(minutes=1)
 LATENESS = LENGTH
 GRACE = timedelta(minutes=5)
+CAUGHT_UP_AT = window(0).end + GRACE
 
 
 def test_missing_windows_are_requested_oldest_first_and_bounded() -> None:
@@ -68,7 +70,7 @@ def filled(
     decided: bool = True,
     status: SourceStatus = SourceStatus.COMPLETE,
     read_after: timedelta = MINUTE,
-    now: datetime = window(0).end + GRACE,
+    now: datetime = CAUGHT_UP_AT,
     lateness: timedelta = LATENESS,
 ) -> bool:
     starts = {window(0).start} if decided else set()
@@ -120,5 +122,5 @@ def test_stretches_join_neighbours_and_lose_no_window(chosen: set[int]) -> None:
     windows = [window(number) for number in sorted(chosen)]
     found = stretches(windows)
     assert [one for stretch in found for one in stretch] == windows
-    assert all(one.end == other.start for stretch in found for one, other in zip(stretch, stretch[1:], strict=False))
-    assert all(one[-1].end < other[0].start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end == other.start for stretch in found for one, other in pairwise(stretch))
+    assert all(one[-1].end < other[0].start for one, other in pairwise(found))

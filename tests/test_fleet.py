@@ -98,7 +98,11 @@ def test_the_shipped_file_holds_the_seven_agents_and_the_thresholds_of_the_seeds
         ("monthly_budget_usd", 0, ["monthly_budget_usd", "0"]),
         ("agents", [], ["agents", "[]"]),
         ("agents.1.name", "StrategyAgent", ["agents", "StrategyAgent", "twice"]),
-        ("agents.1.policy", "strategical", ["agents", "InboundAgent", "'strategical'", "there are execution, strategic"]),
+        (
+            "agents.1.policy",
+            "strategical",
+            ["agents", "InboundAgent", "'strategical'", "there are execution, strategic"],
+        ),
         ("agents.1.latency_objective_ms", 0, ["agents.1.latency_objective_ms", "0"]),
         ("agents.1.latency_objective", 4000, ["agents.1.latency_objective", "check its spelling"]),
         ("ignored_agents", ["AuditAgent"], ["ignored_agents", "AuditAgent"]),

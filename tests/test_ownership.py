@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from perf_pipeline.monitoring.ownership import count_unowned, own_spans, spans_of_traces
-from tests.builders import LENGTH, START, Row, owned_spans, span, spans_table
+from tests.builders import LENGTH, START, Row, owned_spans, recorded_spans, span, spans_table
 from tests.span_forests import Reference, forests
 
-RECORDED = Path(__file__).parent / "data" / "dspy_spans.csv"
 
-
-def owners(rows: list[Row]) -> dict[str, str | None]:
+def owners(found: dict[tuple[str, str], Row]) -> dict[str, str | None]:
     """For spans of one trace: which task each belongs to."""
-    return {span_id: found["task_span_id"] for (_, span_id), found in owned_spans(rows).items()}
+    return {span_id: each["task_span_id"] for (_, span_id), each in found.items()}
 
 
 def test_a_task_is_the_topmost_span_of_its_agent() -> None:
     rows = [span("t", "top", None, "A"), span("t", "step", "top", "A"), span("t", "call", "step", kind="LLM")]
-    assert owners(rows) == {"top": "top", "step": "top", "call": "top"}
+    found = owned_spans(rows)
+    assert owners(found) == {"top": "top", "step": "top", "call": "top"}
 
 
 def test_an_agent_that_another_agent_calls_has_a_task_of_its_own() -> None:
@@ -34,15 +31,16 @@ def test_an_agent_that_another_agent_calls_has_a_task_of_its_own() -> None:
         span("t", "call", "helper", kind="LLM"),
     ]
     found = owned_spans(rows)
-    assert owners(rows) == {"lead": "lead", "step": "lead", "helper": "helper", "call": "helper"}
+    assert owners(found) == {"lead": "lead", "step": "lead", "helper": "helper", "call": "helper"}
     assert found["t", "helper"]["caller"] == "A"
     assert found["t", "lead"]["caller"] is None
 
 
 def test_an_agent_called_back_by_the_one_that_it_called_has_a_second_task() -> None:
     rows = [span("t", "a1", None, "A"), span("t", "b", "a1", "B"), span("t", "a2", "b", "A")]
-    assert owners(rows) == {"a1": "a1", "b": "b", "a2": "a2"}
-    assert owned_spans(rows)["t", "a2"]["caller"] == "B"
+    found = owned_spans(rows)
+    assert owners(found) == {"a1": "a1", "b": "b", "a2": "a2"}
+    assert found["t", "a2"]["caller"] == "B"
 
 
 def test_an_agent_nested_in_itself_is_one_task() -> None:
@@ -51,12 +49,14 @@ def test_an_agent_nested_in_itself_is_one_task() -> None:
         span("t", "between", "outer"),
         span("t", "inner", "between", "A", kind="AGENT"),
     ]
-    assert set(owners(rows).values()) == {"outer"}
+    found = owned_spans(rows)
+    assert set(owners(found).values()) == {"outer"}
 
 
 def test_spans_above_the_agent_belong_to_nobody() -> None:
     rows = [span("t", "request", None), span("t", "agent", "request", "A")]
-    assert owners(rows) == {"request": None, "agent": "agent"}
+    found = owned_spans(rows)
+    assert owners(found) == {"request": None, "agent": "agent"}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,8 @@ def test_a_trace_that_names_no_agent_is_named_by_the_class_of_its_topmost_span(n
 
 def test_a_class_names_no_agent_where_a_span_of_the_trace_does() -> None:
     rows = [span("t", "top", None, name="Router.forward"), span("t", "agent", "top", "A")]
-    assert owners(rows) == {"top": None, "agent": "agent"}
+    found = owned_spans(rows)
+    assert owners(found) == {"top": None, "agent": "agent"}
 
 
 def test_a_task_that_still_runs_waits_with_all_its_spans() -> None:
@@ -92,13 +93,14 @@ def test_a_task_that_still_runs_waits_with_all_its_spans() -> None:
 
 def test_an_agent_span_whose_parent_was_not_read_begins_a_task() -> None:
     rows = [span("t", "agent", "not-read", "A", kind="AGENT"), span("t", "step", "agent", "A")]
-    assert owners(rows) == {"agent": "agent", "step": "agent"}
+    found = owned_spans(rows)
+    assert owners(found) == {"agent": "agent", "step": "agent"}
 
 
 def test_another_agent_below_a_running_one_has_its_task_already() -> None:
     rows = [span("t", "step", "still-running", "A"), span("t", "helper", "step", "B"), span("t", "call", "helper")]
     found = owned_spans(rows)
-    assert owners(rows) == {"step": None, "helper": "helper", "call": "helper"}
+    assert owners(found) == {"step": None, "helper": "helper", "call": "helper"}
     assert found["t", "helper"]["caller"] == "A"
     assert not found["t", "call"]["waits"]
 
@@ -116,24 +118,23 @@ def test_the_same_span_id_in_two_traces_is_two_spans() -> None:
 def test_spans_that_are_their_own_ancestors_belong_to_nobody(length: int, agent: str | None) -> None:
     cycle = [span("t", f"s{n}", f"s{(n + 1) % length}", agent) for n in range(length)]
     below = span("t", "below", "s0")
-    assert set(owners([*cycle, below]).values()) == {None}
+    assert set(owners(owned_spans([*cycle, below])).values()) == {None}
 
 
 @pytest.mark.parametrize("levels", [2, 3, 64, 65, 300])
 def test_a_chain_of_any_depth_is_owned_to_its_end(levels: int) -> None:
     chain = [span("t", f"s{n}", f"s{n - 1}" if n else None, None if n else "A") for n in range(levels)]
-    assert set(owners(chain[::-1]).values()) == {"s0"}
+    assert set(owners(owned_spans(chain[::-1])).values()) == {"s0"}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(forests())
 def test_every_forest_is_owned_as_one_walks_it_in_whatever_order_its_spans_come(rows: list[Row]) -> None:
     assert owned_spans(rows) == Reference(rows).ownership()
 
 
 def test_every_span_that_dspy_wrote_belongs_to_its_one_task() -> None:
-    rows = pd.read_csv(RECORDED, parse_dates=["start_time", "end_time"])
-    found = owned_spans(rows.to_dict("records"))
+    found = owned_spans(recorded_spans())
     assert {each["task_span_id"] for each in found.values()} == {"s0"}
     assert {each["agent"] for each in found.values()} == {"lead_agent"}
 

@@ -102,7 +102,7 @@ def test_an_address_must_be_one_and_is_not_repeated_for_it_may_be_a_key(name: st
 
 
 def test_a_token_that_is_not_a_bots_is_refused_without_showing_it() -> None:
-    with pytest.raises(SettingsError, match="SLACK_BOT_TOKEN .*'xoxb-'") as caught:
+    with pytest.raises(SettingsError, match=r"SLACK_BOT_TOKEN .*'xoxb-'") as caught:
         read_settings(COMPLETE | {"SLACK_BOT_TOKEN": f"xapp-{SECRET}"})
     assert SECRET not in str(caught.value)
 

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from perf_pipeline.tables import AGENT_TASKS
-from tests.builders import START, Row, span, tasks_of
+from tests.builders import START, Row, recorded_spans, span, tasks_of
 from tests.span_forests import Reference, forests
-
-RECORDED = Path(__file__).parent / "data" / "dspy_spans.csv"
-
-
-def recorded(trace: str) -> list[Row]:
-    """The spans of a trace as DSPy 3.4 and OpenInference wrote them; None for what is missing."""
-    spans = pd.read_csv(RECORDED, parse_dates=["start_time", "end_time"])
-    own = spans[spans["trace_id"] == trace].astype(object)
-    return own.where(own.notna(), None).to_dict("records")  # pyright: ignore[reportReturnType]
 
 
 def one_task(rows: list[Row]) -> pd.Series:
@@ -29,7 +18,7 @@ def one_task(rows: list[Row]) -> pd.Series:
 
 
 def test_one_failure_is_one_failed_task_although_it_leaves_six_error_spans() -> None:
-    rows = recorded("failed")
+    rows = recorded_spans("failed")
     assert [row["status"] for row in rows] == ["ERROR"] * 6
     task = one_task(rows)
     assert not task["ok"]
@@ -41,14 +30,14 @@ def test_one_failure_is_one_failed_task_although_it_leaves_six_error_spans() -> 
 
 
 def test_errors_are_counted_where_they_began() -> None:
-    task = one_task(recorded("fallback_failed"))
+    task = one_task(recorded_spans("fallback_failed"))
     assert not task["ok"]
     assert task["error_count"] == 2, "the chat adapter failed, and then the JSON adapter"
     assert task["llm_calls"] == 2
 
 
 def test_a_fallback_that_recovered_keeps_the_task_ok() -> None:
-    rows = recorded("fallback_failed")
+    rows = recorded_spans("fallback_failed")
     for row in rows:
         if row["name"] != "ChatAdapter.__call__":
             row.update(status="OK", status_message=None, error_type=None)
@@ -60,7 +49,7 @@ def test_a_fallback_that_recovered_keeps_the_task_ok() -> None:
 
 
 def test_a_task_that_answered_knows_its_model_and_the_time_spent_in_it() -> None:
-    rows = recorded("answered")
+    rows = recorded_spans("answered")
     task = one_task(rows)
     assert task["ok"]
     assert (task["agent"], task["model"], task["provider"]) == ("lead_agent", "gpt-4o-mini", "openai")
@@ -166,7 +155,7 @@ def test_no_spans_give_no_tasks() -> None:
     assert tasks_of([]).equals(AGENT_TASKS.empty())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(forests())
 def test_every_forest_sums_up_as_one_walks_it_in_whatever_order_its_spans_come(rows: list[Row]) -> None:
     expected = Reference(rows).tasks()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def test_windows_between_two_times_touch_each_other_and_leave_out_only_what_is_c
     start: datetime, span: timedelta, length: timedelta
 ) -> None:
     found = windows_between(start, start + span, length)
-    assert all(one.end == other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end == other.start for one, other in pairwise(found))
     assert all(start <= one.start and one.end <= start + span and one.end - one.start == length for one in found)
     if found:
         assert found[0].start - start < length

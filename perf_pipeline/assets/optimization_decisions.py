@@ -58,11 +58,12 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
 
 
 def completed_tasks(counts: pd.DataFrame, window: Window, health: Sequence[SourceHealth]) -> dict[str, int] | None:
-    """Each agent's completed tasks in all, as they were when the window was read; None where they were not."""
+    """Each agent's completed tasks in all, as they were when the window was read; None where they were not, or not
+    completely: a table whose rows a key may not see looks like an empty one."""
     read = any(
         reading.source == "tasks"
         and reading.window_start == window.start
-        and reading.status is not SourceStatus.UNAVAILABLE
+        and reading.status is SourceStatus.COMPLETE
         for reading in health
     )
     if not read:

@@ -73,7 +73,7 @@ def _decide(
 
     guards: list[str] = []
     if completed_tasks is None:
-        guards.append("the task counts could not be read, so the threshold cannot be checked")
+        guards.append("the task counts could not be read completely, so the threshold cannot be checked")
     if open_data_incident:
         guards.append("a source is failing, so the figures are not to be trusted now")
     in_flight = [request for request in own if request.state.is_open]
@@ -90,7 +90,9 @@ def _decide(
 
     reached = since >= policy.min_tasks
     count = f"{since} completed tasks since the last optimization, {policy.min_tasks} are needed"
-    if not reached and completed_tasks is not None and not in_flight:
+    if completed_tasks is None:
+        choice, reasons = Choice.WAIT, tuple(guards)
+    elif not reached and not in_flight:
         choice, reasons = Choice.NOT_ELIGIBLE, (count, *guards)
     elif guards:
         choice, reasons = Choice.WAIT, (count, *guards)

@@ -11,8 +11,6 @@ from unittest import mock
 
 import dagster as dg
 import pandas as pd
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import FleetConfig, load_fleet
@@ -93,72 +91,3 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], st
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed
     }
-
-
-class RecordingExporter(SpanExporter):
-    """Passes spans on to another exporter and keeps those that it took."""
-
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
-        self.spans: list[ReadableSpan] = []
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self.spans.extend(spans)
-        return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
-
-
-@dataclass
-class SentFigures:
-    """What the spans of one task say, its nested tasks not counted in."""
-
-    spans: int = 0
-    error_spans: int = 0
-    errors_begun: int = 0
-    tokens: int = 0
-
-
-def figures_by_task(spans: Sequence[ReadableSpan]) -> dict[str, SentFigures]:
-    """The figures of each task by the span_id (16 hex digits) of its AGENT span, from OpenTelemetry's own spans.
-
-    An error begins at an ERROR span none of whose children in the same task is one.
-    """
-    by_id = {_id(span): span for span in spans}
-    owner = {span_id: _owner(span, by_id) for span_id, span in by_id.items()}
-    failing_parents = {
-        (owner[span_id], f"{span.parent.span_id:016x}")
-        for span_id, span in by_id.items()
-        if span.parent and not span.status.is_ok
-    }
-    figures: dict[str, SentFigures] = {}
-    for span_id, span in by_id.items():
-        task = figures.setdefault(owner[span_id], SentFigures())
-        attributes = span.attributes or {}
-        task.spans += 1
-        task.error_spans += not span.status.is_ok
-        task.errors_begun += not span.status.is_ok and (owner[span_id], span_id) not in failing_parents
-        task.tokens += sum(
-            int(str(attributes.get(f"llm.token_count.{part}", 0))) for part in ("prompt", "completion")
-        )
-    return figures
-
-
-def _owner(span: ReadableSpan, by_id: dict[str, ReadableSpan]) -> str:
-    while (span.attributes or {}).get("openinference.span.kind") != "AGENT":
-        if span.parent is None:
-            raise LookupError(f"No AGENT span stands above {span.name}.")
-        span = by_id[f"{span.parent.span_id:016x}"]
-    return _id(span)
-
-
-def _id(span: ReadableSpan) -> str:
-    if span.context is None:
-        raise LookupError(f"The span {span.name} has no context.")
-    return f"{span.context.span_id:016x}"
