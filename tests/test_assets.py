@@ -69,12 +69,12 @@ def test_only_completed_tasks_of_the_window_count() -> None:
     ("known", "read"),
     [
         ([health(SourceStatus.COMPLETE)], True),
-        ([health(SourceStatus.PARTIAL)], True),
+        ([health(SourceStatus.PARTIAL)], False),
         ([health(SourceStatus.UNAVAILABLE)], False),
         ([health(SourceStatus.COMPLETE, source="spans")], False),
         ([health(SourceStatus.COMPLETE, start=WINDOW.end)], False),
         ([], False),
     ],
 )
-def test_counts_that_could_not_be_read_are_not_taken_for_zero(known: list[SourceHealth], read: bool) -> None:
+def test_counts_that_could_not_be_read_in_full_are_not_taken_for_zero(known: list[SourceHealth], read: bool) -> None:
     assert completed_tasks(counts(), WINDOW, known) == ({} if read else None)
