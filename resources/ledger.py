@@ -14,10 +14,10 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
-import sqlalchemy.event
 from filelock import FileLock
 from pydantic import Field
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.event import listens_for
 
 from perf_pipeline.fleet import Approval, Severity
 from perf_pipeline.records import (
@@ -205,13 +205,13 @@ def _engine(url: str) -> sa.Engine:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": 30})
 
-    @sa.event.listens_for(engine, "connect")
+    @listens_for(engine, "connect")
     def _share_with_other_processes(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         # Python's driver leaves CREATE TABLE outside of transactions: a migration that died half way would stay.
         connection.isolation_level = None
 
-    @sa.event.listens_for(engine, "begin")
+    @listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 

@@ -6,9 +6,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from tests.builders import Row, span
+
+# Shrinking takes minutes here: an example costs a dozen queries. The first failure is shown as it was found.
+forest_settings = settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 Key = tuple[str, str]
 
@@ -110,7 +119,7 @@ class Reference:
     def _task(self, top: Key) -> Row:
         own = [key for key in self.rows if key[0] == top[0] and self.owner(key) == top[1]]
         calls = [key for key in own if self.rows[key]["kind"] == "LLM"]
-        outer = [key for key in calls if not self._inside_call(key, own, None)]
+        outer = [key for key in calls if not self._inside_call(key, None)]
         tools = [key for key in own if self.rows[key]["kind"] == "TOOL"]
         failing = [key for key in own if self.rows[key]["status"] == "ERROR"]
         modelled = [self.rows[key] for key in calls if self.rows[key]["model"]]
@@ -125,22 +134,22 @@ class Reference:
             "tool_ms": self._milliseconds(tools),
             "error_count": sum(all(self.parent(other) != key for other in failing) for key in failing),
             "model": min(modelled, key=lambda row: row["start_time"])["model"] if modelled else None,
-            "prompt_tokens": self._sum("prompt_tokens", "prompt_tokens", top, calls, own),
-            "completion_tokens": self._sum("completion_tokens", "prompt_tokens", top, calls, own),
-            "cost_usd": self._sum("cost_usd", "cost_usd", top, calls, own),
+            "prompt_tokens": self._sum("prompt_tokens", "prompt_tokens", top, calls),
+            "completion_tokens": self._sum("completion_tokens", "prompt_tokens", top, calls),
+            "cost_usd": self._sum("cost_usd", "cost_usd", top, calls),
         }
 
-    def _inside_call(self, key: Key, own: Sequence[Key], with_figure: str | None) -> bool:
+    def _inside_call(self, key: Key, with_figure: str | None) -> bool:
         above = self.parent(key)
-        if above not in own or self.rows[above]["kind"] != "LLM":
+        if above is None or self.owner(above) is None or self.rows[above]["kind"] != "LLM":
             return False
         return with_figure is None or self.rows[above][with_figure] is not None
 
     def _milliseconds(self, keys: Sequence[Key]) -> float:
         return float(sum(self.rows[key]["latency_ms"] or 0 for key in keys))
 
-    def _sum(self, column: str, sign: str, top: Key, calls: Sequence[Key], own: Sequence[Key]) -> float | None:
+    def _sum(self, column: str, sign: str, top: Key, calls: Sequence[Key]) -> float | None:
         """Over the language-model calls that do not repeat the figure; where none has it, what the top notes."""
-        counted = [self.rows[key][column] for key in calls if not self._inside_call(key, own, sign)]
+        counted = [self.rows[key][column] for key in calls if not self._inside_call(key, sign)]
         known = [value for value in counted if value is not None]
         return sum(known) if known else self.rows[top][column]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 
@@ -146,9 +147,10 @@ def test_rows_that_break_their_schema_stop_the_cycle(installed: Installation, wi
     result = installed.cycle(windows[-1])
     assert not result.success
     assert checks(result)["raw_spans", "schema"] is False
-    materialized = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
-    assert "raw_spans" in materialized
-    assert materialized.isdisjoint({"agent_tasks", "agent_metrics", "anomalies", "optimization_decisions"})
+    materialized = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert dg.AssetKey("raw_spans") in materialized
+    downstream = ("agent_tasks", "agent_metrics", "anomalies", "optimization_decisions")
+    assert materialized.isdisjoint({dg.AssetKey(name) for name in downstream})
 
 
 def test_an_incident_is_alerted_once_however_often_its_window_is_read(

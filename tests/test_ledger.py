@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.exc import StatementError
 
 from perf_pipeline.fleet import Approval, Severity
 from perf_pipeline.records import (
@@ -119,7 +120,7 @@ def test_times_come_back_aware_and_in_utc(ledger: Ledger) -> None:
 
 
 def test_a_time_without_zone_is_refused(ledger: Ledger) -> None:
-    with pytest.raises(sa.exc.StatementError, match="aware times only"):
+    with pytest.raises(StatementError, match="aware times only"):
         ledger.enqueue(message(created_at=NOON.replace(tzinfo=None)))
     assert ledger.notifications() == []
 

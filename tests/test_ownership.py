@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from perf_pipeline.monitoring.ownership import count_unowned, own_spans, spans_of_traces
 from tests.builders import LENGTH, START, Row, owned_spans, recorded_spans, span, spans_table
-from tests.span_forests import Reference, forests
+from tests.span_forests import Reference, forest_settings, forests
 
 
 def owners(found: dict[tuple[str, str], Row]) -> dict[str, str | None]:
@@ -127,7 +127,7 @@ def test_a_chain_of_any_depth_is_owned_to_its_end(levels: int) -> None:
     assert set(owners(owned_spans(chain[::-1])).values()) == {"s0"}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@forest_settings
 @given(forests())
 def test_every_forest_is_owned_as_one_walks_it_in_whatever_order_its_spans_come(rows: list[Row]) -> None:
     assert owned_spans(rows) == Reference(rows).ownership()

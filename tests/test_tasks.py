@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from perf_pipeline.tables import AGENT_TASKS
 from tests.builders import START, Row, recorded_spans, span, tasks_of
-from tests.span_forests import Reference, forests
+from tests.span_forests import Reference, forest_settings, forests
 
 
 def one_task(rows: list[Row]) -> pd.Series:
@@ -155,7 +155,7 @@ def test_no_spans_give_no_tasks() -> None:
     assert tasks_of([]).equals(AGENT_TASKS.empty())
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@forest_settings
 @given(forests())
 def test_every_forest_sums_up_as_one_walks_it_in_whatever_order_its_spans_come(rows: list[Row]) -> None:
     expected = Reference(rows).tasks()

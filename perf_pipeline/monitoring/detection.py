@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -163,4 +162,4 @@ def _finding(
 
 
 def _duration(milliseconds: float) -> str:
-    return f"{milliseconds / 1000:.1f} s" if milliseconds >= 1000 else f"{np.round(milliseconds):.0f} ms"
+    return f"{milliseconds / 1000:.1f} s" if round(milliseconds) >= 1000 else f"{milliseconds:.0f} ms"

@@ -76,11 +76,10 @@ def watched(
     with dg.DagsterInstance.ephemeral() as instance:
         slack = {"SLACK_BASE_URL": local_slack, "SLACK_CHANNEL": "#general"}
         installed = Installation(tmp_path_factory.mktemp("watched"), environment | slack, instance)
-        for turn in ("first", "second"):
-            began = time.monotonic()
-            result = installed.run(story.windows)
-            print(f"\n{turn} cycle over {len(story.spans)} spans in 3 windows: {time.monotonic() - began:.1f} s")
-            assert failed_checks(result) == {}
+        began = time.monotonic()
+        result = installed.run(story.windows)
+        print(f"\nfirst cycle over {len(story.spans)} spans in 3 windows: {time.monotonic() - began:.1f} s")
+        assert failed_checks(result) == {}
         yield installed
 
 

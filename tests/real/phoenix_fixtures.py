@@ -22,7 +22,7 @@ MANY_SPANS = 5000
 
 @dataclass(frozen=True)
 class BusyWindow:
-    """Thousands of spans that start in `[start, end)` (UTC), in a project of their own on the open server."""
+    """Thousands of spans that start in `[start, end)` (UTC), in a project of their own on the guarded server."""
 
     project: str
     start: datetime
@@ -46,16 +46,17 @@ def guarded_phoenix(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="session")
-def busy_window(request: pytest.FixtureRequest, phoenix: RunningPhoenix) -> BusyWindow:
+def busy_window(request: pytest.FixtureRequest, guarded_phoenix: RunningPhoenix) -> BusyWindow:
     """Phoenix takes in 40 to 80 spans a second: this fixture needs about two minutes."""
     stash = request.config.stash
     if BUSY_WINDOW not in stash:
         start = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
         end = start + timedelta(minutes=30)
         spans = dspy_traces(["StrategyAgent", "AuditAgent"], start, end, MANY_SPANS, seed=7)
-        send_spans(phoenix.base_url, "many", spans)
-        wait_until_queryable(phoenix.base_url, "many", len(spans), seconds=500)
-        stash[BUSY_WINDOW] = BusyWindow("many", start, end, spans)
+        project, server = "many", guarded_phoenix
+        send_spans(server.base_url, project, spans, server.api_key)
+        wait_until_queryable(server.base_url, project, len(spans), server.api_key, seconds=500)
+        stash[BUSY_WINDOW] = BusyWindow(project, start, end, spans)
     return stash[BUSY_WINDOW]
 
 

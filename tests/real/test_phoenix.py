@@ -253,12 +253,13 @@ def test_a_project_is_found_by_any_name_and_by_its_id(phoenix: RunningPhoenix) -
 @pytest.mark.timeout(600)  # Phoenix takes in 40 to 80 spans a second
 @pytest.mark.parametrize("rows_per_request", [200_000, 700])
 def test_five_thousand_spans_are_read_with_nothing_cut(
-    phoenix: RunningPhoenix,
+    guarded_phoenix: RunningPhoenix,
     busy_window: BusyWindow,
     rows_per_request: int,
 ) -> None:
     many = busy_window.spans
-    source = reader(phoenix, busy_window.project, rows_per_request=rows_per_request)
+    key = guarded_phoenix.api_key
+    source = reader(guarded_phoenix, busy_window.project, api_key=key, rows_per_request=rows_per_request)
     rows = read(source, busy_window.start, busy_window.end)
     assert {(row["trace_id"], row["span_id"]) for row in rows} == {(span.trace_id, span.span_id) for span in many}
     assert len(rows) == MANY_SPANS
