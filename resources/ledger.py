@@ -208,11 +208,10 @@ def _engine(url: str) -> sa.Engine:
     @listens_for(engine, "connect")
     def _share_with_other_processes(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
-        # Python's driver leaves CREATE TABLE outside of transactions: a migration that died half way would stay.
-        connection.isolation_level = None
 
     @listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
+        # On its own, Python's driver begins no transaction before CREATE TABLE: half of a migration would stay.
         connection.exec_driver_sql("BEGIN")
 
     return engine

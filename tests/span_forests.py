@@ -13,7 +13,7 @@ from tests.builders import Row, span
 
 # Shrinking takes minutes here: an example costs a dozen queries. The first failure is shown as it was found.
 forest_settings = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

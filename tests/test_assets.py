@@ -43,7 +43,7 @@ def test_the_declared_columns_are_what_the_ui_shows() -> None:
     assert list(columns) == AGENT_METRICS.columns
     assert columns["success_rate"].description == "successes / tasks, in percent"
     assert columns["success_rate"].constraints.nullable
-    assert columns["success_rate"].constraints.other == ["greater_than_or_equal_to(0)", "less_than_or_equal_to(100)"]
+    assert columns["success_rate"].constraints.other == ["≥ 0", "≤ 100"]
 
 
 def counts(*rows: tuple[str, str, int]) -> pd.DataFrame:

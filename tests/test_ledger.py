@@ -185,6 +185,16 @@ def test_a_claim_counts_an_attempt_and_excludes_others_until_it_is_given_up(ledg
     assert not ledger.settle("alert:1", "three", NotificationState.PENDING)
 
 
+def test_a_message_that_was_sent_in_the_meantime_is_not_taken_over(ledger: Ledger) -> None:
+    ledger.enqueue(message())
+    [waiting] = ledger.notifications()
+    assert claim(ledger, waiting, "slow")
+    [seen_as_abandoned] = ledger.notifications()
+    assert ledger.settle("alert:1", "slow", NotificationState.SENT, sent_at=NOON)
+    assert not claim(ledger, seen_as_abandoned, "next", NOON + timedelta(hours=1))
+    assert [found.state for found in ledger.notifications()] == [NotificationState.SENT]
+
+
 def test_of_many_threads_one_claims(address: str) -> None:
     ledgers = [Ledger(address) for _ in range(8)]
     ledgers[0].enqueue(message())

@@ -78,12 +78,12 @@ def test_metrics_equal_a_plain_calculation_over_the_tasks(rows: list[Row]) -> No
         groups.setdefault((row["agent"], start), []).append(row)
     found = observed(rows)
     found["window_start"] = pd.to_datetime(found["window_start"], utc=True)
-    by_group = found.set_index(["agent", "window_start"])
-    assert set(by_group.index) == set(groups)
-    for key, own in groups.items():
-        expected = plain(own)
-        values = by_group.loc[[key], list(expected)].astype(float).iloc[0]
-        np.testing.assert_allclose(values, list(expected.values()), rtol=1e-9, atol=1e-9, err_msg=str(key))
+    assert set(zip(found["agent"], found["window_start"], strict=True)) == set(groups)
+    for _, values in found.iterrows():
+        expected = plain(groups[values["agent"], values["window_start"]])
+        np.testing.assert_allclose(
+            values[list(expected)].astype(float), list(expected.values()), rtol=1e-9, atol=1e-9, err_msg=str(values)
+        )
 
 
 def test_a_task_without_a_known_end_does_not_count_as_a_fast_one() -> None:

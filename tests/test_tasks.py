@@ -115,22 +115,18 @@ def test_what_only_an_inner_span_knows_reaches_the_task() -> None:
     assert (task["session_id"], task["task_id"], task["program_version"]) == ("session", "first", "v2")
 
 
-@pytest.mark.parametrize(
-    ("columns", "error_type"),
-    [
+def test_the_type_of_an_error_is_the_exception_recorded_or_else_the_one_noted_first() -> None:
+    examples: list[tuple[Row, str | None]] = [
         ({"error_type": "app.RateLimit", "status_message": "TimeoutError: late"}, "app.RateLimit"),
         ({"status_message": "TimeoutError: the model did not answer"}, "TimeoutError"),
         ({"status_message": "httpx.ReadTimeout"}, "httpx.ReadTimeout"),
         ({"status_message": "it went wrong: TimeoutError"}, None),
         ({"status_message": "ErrorsOfJudgement were made"}, None),
         ({}, None),
-    ],
-)
-def test_the_type_of_an_error_is_the_exception_recorded_or_else_the_one_noted_first(
-    columns: Row, error_type: str | None
-) -> None:
-    found = one_task([span("t", "top", None, "A", status="ERROR", **columns)])["error_type"]
-    assert (found if pd.notna(found) else None) == error_type
+    ]
+    rows = [span(f"t{n}", "top", None, "A", status="ERROR", **columns) for n, (columns, _) in enumerate(examples)]
+    found = tasks_of(rows)["error_type"]
+    assert [name if pd.notna(name) else None for name in found] == [error_type for _, error_type in examples]
 
 
 def test_a_task_belongs_to_the_window_it_began_in_with_the_spans_that_follow_later() -> None:

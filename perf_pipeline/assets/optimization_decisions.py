@@ -42,13 +42,13 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             rows += [_row(window, decision) for decision in decisions]
         frame = OPTIMIZATION_DECISIONS.conform(pd.DataFrame(rows))
         newest = frame[frame["window_start"] == frame["window_start"].max()]
-        silent = sorted(set(agent_metrics["agent"]) - set(fleet.agent_names))
+        unlisted = sorted(set(agent_metrics["agent"]) - set(fleet.agent_names))
         return dg.MaterializeResult(
             value=frame,
             metadata={
                 "dagster/row_count": len(frame),
                 "to optimize": int((newest["decision"] == "optimize").sum()),
-                "agents without a policy": ", ".join(silent) or "none",
+                "agents without a policy": ", ".join(unlisted) or "none",
                 "newest window": markdown(newest[["agent", "decision", "optimizer", "max_cost_usd", "reasons"]]),
             },
             check_results=[schema_result(OPTIMIZATION_DECISIONS, frame)],

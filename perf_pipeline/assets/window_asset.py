@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pandera.pandas as pa
 
 from perf_pipeline.checks import schema_spec
 from perf_pipeline.fleet import FleetConfig
@@ -58,15 +59,20 @@ def column_schema(table: Table) -> dg.TableSchema:
         columns=[
             dg.TableColumn(
                 name,
-                type=str(column.dtype),
+                type="string" if str(column.dtype).startswith("str") else str(column.dtype),
                 description=column.description,
                 constraints=dg.TableColumnConstraints(
-                    nullable=column.nullable, other=[str(check.error) for check in column.checks if check.error]
+                    nullable=column.nullable, other=[_bound(check) for check in column.checks]
                 ),
             )
             for name, column in table.schema.columns.items()
         ]
     )
+
+
+def _bound(check: pa.Check) -> str:
+    sign = {"greater_than_or_equal_to": "≥", "less_than_or_equal_to": "≤"}[str(check.name)]
+    return f"{sign} {next(iter(check.statistics.values()))}"
 
 
 def markdown(frame: pd.DataFrame, limit: int = 50) -> dg.MarkdownMetadataValue:

@@ -88,17 +88,17 @@ class Demo:
             began = time.monotonic()
             definitions = self._definitions()
             self._run(definitions, instance, MONITORING, tags=range_tags(first.key, last.key))
-            said = [f"monitoring run in {time.monotonic() - began:.1f} s"]
+            said = [f"run in {time.monotonic() - began:.1f} s"]
             if with_sensors:
                 said += [self._tick(definitions, instance, name) for name in SENSORS]
-        return "; ".join(said)
+        return "\n      ".join(said)
 
     def summarize(self) -> str:
         day = self.windows[-1].start.astimezone(ZoneInfo(self.fleet.timezone)).date().isoformat()
         with self._instance() as instance:
             definitions = self._definitions()
             self._run(definitions, instance, SUMMARY, partition_key=day)
-            return f"of {day}; {self._tick(definitions, instance, 'slack_messages')}"
+            return f"of {day}\n      {self._tick(definitions, instance, 'slack_messages')}"
 
     def _definitions(self) -> dg.Definitions:
         from perf_pipeline.definitions import build_defs
@@ -128,7 +128,7 @@ class Demo:
         context = dg.build_sensor_context(instance=instance, definitions=definitions, resources=self.resources)
         with context:
             message = sensor.evaluate_tick(context).skip_message
-        return f"{name}: {(message or 'nothing').rstrip('.').lower()}"
+        return f"{name}: {message or 'nothing'}".rstrip(".")
 
 
 def utc_now() -> datetime:

@@ -54,9 +54,13 @@ def reconcile(computed: Sequence[Incident], recorded: Sequence[Incident], since:
     that began at or after `since` (the start of what was recomputed) and has no counterpart any more is resolved.
     """
     unmatched = list(recorded)
+    ids = {incident.id for incident in computed}
     result: list[Incident] = []
     for incident in computed:
-        known = next((other for other in unmatched if _overlap(incident, other)), None)
+        # A recorded incident that is still computed under its own id continues as that one, and as no other.
+        known = next((other for other in unmatched if other.id == incident.id), None) or next(
+            (other for other in unmatched if _overlap(incident, other) and other.id not in ids), None
+        )
         if known is None:
             result.append(incident)
             continue

@@ -39,14 +39,14 @@ def story(guarded_phoenix: RunningPhoenix, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def supabase(supabase_database: str) -> Iterator[SupabaseServer]:
+def supabase(supabase_database: str, story: Story) -> Iterator[SupabaseServer]:
     """3,000 rows of agent_state, aggregates off, at most 1,000 rows an answer."""
     with serving(supabase_database, aggregates=False) as server:
-        long_ago = datetime.now(UTC) - timedelta(days=3)
+        long_ago = story.script.start - timedelta(days=3)
         for agent, count in COMPLETED_LONG_AGO.items():
             server.add_tasks(agent, "completed", long_ago, count)
         server.add_tasks("AuditAgent", "failed", long_ago, 1000)
-        server.add_tasks("AuditAgent", "completed", newest_windows(1)[0].start, 793)
+        server.add_tasks("AuditAgent", "completed", story.windows[-1].start, 793)
         yield server
 
 
