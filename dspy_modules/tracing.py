@@ -21,7 +21,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-
 Program: TypeAlias = dspy.Module
 Model: TypeAlias = dspy.LM
 Answer: TypeAlias = dspy.Prediction

@@ -45,8 +45,8 @@ def collect(
     """Read each window. `previous` gives the rows that an earlier run stored, or None for none.
 
     A window that cannot be read keeps its earlier rows and, if these were complete when it had closed, its earlier
-    health: its old `collected_at` shows that the later reading is still owed. Late rows are those that the earlier
-    run, made after the window closed, did not have.
+    health: its old `collected_at` shows that the later reading is still owed. A partial reading does not replace a
+    complete one either. Late rows are those that the earlier run, made after the window closed, did not have.
     """
     frames: list[pd.DataFrame] = []
     health: list[SourceHealth] = []
@@ -55,17 +55,23 @@ def collect(
     for window in windows:
         stored, before = previous(window), earlier.get(window.start)
         had_closed = before is not None and before.collected_at >= window.end
+        stands = before if had_closed and before and before.status is SourceStatus.COMPLETE else None
         try:
             reading = read(window.start, window.end)
         except SourceError as error:
             frames.append(table.empty() if stored is None else stored)
             failures.append(str(error))
-            if before and had_closed and before.status is SourceStatus.COMPLETE and stored is not None:
-                health.append(before)
+            if stands and stored is not None:
+                health.append(stands)
             else:
                 health.append(
                     SourceHealth(source, window.start, SourceStatus.UNAVAILABLE, str(error), len(frames[-1]), 0, now)
                 )
+            continue
+        if reading.gaps and stands and stored is not None:
+            frames.append(stored)
+            failures.extend(reading.gaps)
+            health.append(stands)
             continue
         frames.append(reading.frame)
         late = max(len(reading.frame) - len(stored), 0) if stored is not None and had_closed else 0

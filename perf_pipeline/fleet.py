@@ -241,7 +241,7 @@ def load_fleet(path: Path) -> FleetConfig:
     except UnicodeDecodeError as error:
         raise FleetError(f"{path} is not UTF-8 text: save it in that encoding.") from error
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError as error:
         raise FleetError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
@@ -251,6 +251,17 @@ def load_fleet(path: Path) -> FleetConfig:
     except ValidationError as error:
         lines = [_sentence(dict(problem)) for problem in error.errors()]
         raise FleetError(f"{path} has {len(lines)} wrong setting(s):\n" + "\n".join(lines)) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: else the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _sentence(problem: dict[str, Any]) -> str:

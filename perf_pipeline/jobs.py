@@ -13,11 +13,16 @@ MONITORING = "monitoring"
 SUMMARY = "summary"
 
 
+ONE_AT_A_TIME = {"perf_pipeline/one_at_a_time": MONITORING}
+"""dagster.yaml limits runs with this tag to one: two cycles that overlap would both join findings to incidents."""
+
+
 def monitoring_job() -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         MONITORING,
         selection=[name for name in TABLES if name != DAILY_SUMMARY.name],
         executor_def=dg.in_process_executor,
+        run_tags=ONE_AT_A_TIME,
         description="One cycle: telemetry, tasks, metrics, anomalies, decisions, for one window or a range of them.",
     )
 

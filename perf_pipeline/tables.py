@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 import pandera.pandas as pa
@@ -38,6 +39,10 @@ class Table:
         return list(self.schema.columns)
 
     def empty(self) -> pd.DataFrame:
+        return self._no_rows.copy()
+
+    @cached_property
+    def _no_rows(self) -> pd.DataFrame:
         return self.conform(pd.DataFrame({name: [] for name in self.columns}))
 
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -68,9 +73,11 @@ class Table:
 
 
 def _as_dtype(values: pd.Series, dtype: object) -> pd.Series:
-    if str(dtype) == str(TIME):
-        return pd.to_datetime(values, utc=True).astype(TIME)
     target = getattr(dtype, "type", dtype)
+    if values.dtype == target:
+        return values
+    if target == TIME:
+        return pd.to_datetime(values, utc=True).astype(TIME)
     return values.astype(target)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
@@ -259,8 +266,15 @@ OPTIMIZATION_DECISIONS = _table(
         "agent": _column(TEXT, "Agent"),
         "decision": _column(TEXT, "optimize, wait or not_eligible"),
         "optimizer": _column(TEXT, "GEPA or BootstrapFewShot"),
-        "tasks_since_optimization": _column(COUNT, "Completed tasks since the last optimization", at_least=0),
-        "tasks_total": _column(COUNT, "Completed tasks in all, when the decision was taken", at_least=0),
+        "tasks_since_optimization": _column(
+            OPTIONAL_COUNT,
+            "Completed tasks since the last optimization, if known",
+            nullable=True,
+            at_least=0,
+        ),
+        "tasks_total": _column(
+            OPTIONAL_COUNT, "Completed tasks in all when decided, if known", nullable=True, at_least=0
+        ),
         "min_tasks": _column(COUNT, "Completed tasks that the policy asks for", at_least=1),
         "max_cost_usd": _column(NUMBER, "Cap on the cost of the run, in US dollars", at_least=0),
         "approval": _column(TEXT, "required or automatic"),

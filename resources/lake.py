@@ -93,7 +93,10 @@ class LakeResource(dg.ConfigurableResource):
 
 
 class LakeIOManager(dg.UPathIOManager):
-    """Partitions of assets as files of the lake. One output may span several windows: it is split by them."""
+    """Partitions of assets as files of the lake. One output may span several windows: it is split by them.
+
+    Rows that do not fit their declared schema are not written: the asset's blocking check says what is wrong.
+    """
 
     extension = ".parquet"
 
@@ -114,6 +117,9 @@ class LakeIOManager(dg.UPathIOManager):
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         table = self._tables[context.asset_key.path[-1]]
         frame = table.conform(obj)
+        if table.problems(frame):
+            context.log.error(f"The rows of {table.name} do not fit its schema: its partitions stay as they were.")
+            return
         starts = sorted(start_of_key(key) for key in context.asset_partition_keys)
         for start, rows in split_by_start(frame, table.time_column, starts):
             self._lake.write(table, start, rows)

@@ -163,9 +163,9 @@ class Ledger:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def _insert_new(self, table: sa.Table, row: dict[str, Any]) -> bool:
-        statement = self._insert(table).values(_plain(row)).on_conflict_do_nothing()
+        insert = self._insert(table).values(_plain(row)).on_conflict_do_nothing()
         with self._engine.begin() as connection:
-            return connection.execute(statement).rowcount == 1
+            return connection.execute(insert.returning(*table.primary_key)).first() is not None
 
     def _replace(self, table: sa.Table, rows: Sequence[dict[str, Any]], key: Sequence[str]) -> None:
         with self._engine.begin() as connection:
@@ -198,12 +198,15 @@ class LedgerResource(dg.ConfigurableResource):
 
 
 def _engine(url: str) -> sa.Engine:
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    path = sa.make_url(url).database
+    address = sa.make_url(url)
+    if address.drivername in ("postgres", "postgresql"):
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() != "sqlite":
+        return sa.create_engine(address, pool_pre_ping=True)
+    path = address.database
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    engine = sa.create_engine(address, connect_args={"timeout": 30})
 
     @listens_for(engine, "connect")
     def _share_with_other_processes(connection: Any, _record: object) -> None:

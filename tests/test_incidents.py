@@ -89,11 +89,11 @@ def test_a_good_window_of_another_agent_ends_nothing() -> None:
 
 def test_findings_of_one_family_are_one_incident_and_those_of_another_their_own() -> None:
     rows = [finding_row(type=kind, number=number) for number in (1, 2) for kind in FAMILIES if kind != "data_gap"]
-    found = incidents(rows, judged(range(3)))
-    assert [(one.family, one.type, one.also) for one in found] == [
-        ("latency", "latency_increase", ()),
-        ("reliability", "success_drop", ("error_spike",)),
-    ]
+    for order in (rows, rows[::-1]):
+        assert [(one.family, one.type, one.also) for one in incidents(order, judged(range(3)))] == [
+            ("latency", "latency_increase", ()),
+            ("reliability", "success_drop", ("error_spike",)),
+        ]
 
 
 def test_an_incident_speaks_with_its_worst_finding_and_of_equals_the_first() -> None:

@@ -61,9 +61,7 @@ def completed_tasks(counts: pd.DataFrame, window: Window, health: Sequence[Sourc
     """Each agent's completed tasks in all, as they were when the window was read; None where they were not, or not
     completely: a table whose rows a key may not see looks like an empty one."""
     read = any(
-        reading.source == "tasks"
-        and reading.window_start == window.start
-        and reading.status is SourceStatus.COMPLETE
+        reading.source == "tasks" and reading.window_start == window.start and reading.status is SourceStatus.COMPLETE
         for reading in health
     )
     if not read:

@@ -14,8 +14,8 @@ ALERTED = (Severity.HIGH, Severity.CRITICAL)
 MAX_ATTEMPTS = 20
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=30)
-CLAIM_LIFETIME = timedelta(minutes=2)
-"""A sender that has been silent for this long has died: posting takes seconds."""
+CLAIM_LIFETIME = timedelta(minutes=5)
+"""A sender that has been silent for this long has died: posting one message, with all its waits, takes less."""
 
 
 def alert_key(incident: Incident) -> str:

@@ -19,13 +19,13 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """One row of `tables.OPTIMIZATION_DECISIONS`, without its window."""
+    """One row of `tables.OPTIMIZATION_DECISIONS`, without its window. Counts that are not known are None."""
 
     agent: str
     decision: Choice
     optimizer: str
-    tasks_since_optimization: int
-    tasks_total: int
+    tasks_since_optimization: int | None
+    tasks_total: int | None
     min_tasks: int
     max_cost_usd: float
     approval: Approval
@@ -104,8 +104,8 @@ def _decide(
         agent.name,
         choice,
         policy.optimizer,
-        since,
-        total,
+        since if completed_tasks is not None else None,
+        total if completed_tasks is not None else None,
         policy.min_tasks,
         policy.max_cost_usd,
         policy.approval,
