@@ -90,6 +90,7 @@ def test_task_counts_that_could_not_be_read_are_not_a_count_of_none() -> None:
     found = decision(tasks=None)
     assert found.decision is Choice.WAIT
     assert found.reasons == ("the task counts could not be read completely, so the threshold cannot be checked",)
+    assert (found.tasks_since_optimization, found.tasks_total) == (None, None)
 
 
 def test_an_open_data_incident_holds_an_optimization_back() -> None:
