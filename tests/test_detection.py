@@ -139,10 +139,11 @@ def test_a_spike_above_a_tenth_of_an_error_a_task_is_as_severe_as_its_ratio(
     assert spike_of(tasks, errors) == severity
 
 
-def test_after_a_history_without_errors_the_first_ones_are_rare_and_not_impossible() -> None:
+def test_after_a_history_without_errors_a_few_are_no_spike_and_many_are_one() -> None:
     assert spike_of(20, 1, baseline=0) is None
-    assert spike_of(20, 3, baseline=0) is None
-    assert spike_of(20, 4, baseline=0) == "critical"
+    assert spike_of(20, 4, baseline=0) is None
+    assert spike_of(20, 7, baseline=0) == "high"
+    assert spike_of(20, 20, baseline=0) == "critical"
 
 
 def test_a_few_errors_of_an_agent_without_history_are_no_spike() -> None:
@@ -220,19 +221,20 @@ def test_an_ignored_agent_gives_no_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "status", "severity"),
+    ("source", "status", "severity", "meaning"),
     [
-        ("spans", SourceStatus.UNAVAILABLE, Severity.HIGH),
-        ("spans", SourceStatus.PARTIAL, Severity.MEDIUM),
-        ("logs", SourceStatus.UNAVAILABLE, Severity.MEDIUM),
-        ("tasks", SourceStatus.PARTIAL, Severity.MEDIUM),
+        ("spans", SourceStatus.UNAVAILABLE, Severity.HIGH, "no agent is judged on it"),
+        ("spans", SourceStatus.PARTIAL, Severity.MEDIUM, "no agent is judged on it"),
+        ("logs", SourceStatus.UNAVAILABLE, Severity.MEDIUM, "what they would add is missing"),
+        ("tasks", SourceStatus.PARTIAL, Severity.MEDIUM, "what they would add is missing"),
     ],
 )
 def test_a_source_that_did_not_answer_completely_is_a_data_gap(
-    source: str, status: SourceStatus, severity: Severity
+    source: str, status: SourceStatus, severity: Severity, meaning: str
 ) -> None:
     reason = "Phoenix did not answer."
     (gap,) = find_data_gaps([health(source, 3, status, reason), health("changes", 3)])
     assert (gap.agent, gap.type, gap.severity) == (f"source:{source}", "data_gap", severity)
     assert gap.window_start == window(3).start
-    assert gap.details == f"The {source} of this window are {status}: {reason}"
+    assert gap.details == f"The {source} of this window are {status}; {meaning}"
+    assert gap.reason == reason

@@ -15,13 +15,11 @@ from perf_pipeline.monitoring.incidents import (
     FAMILIES,
     incident_id,
     incidents_from_findings,
-    judged_windows,
-    most_severe,
     reconcile,
 )
-from perf_pipeline.records import Incident, IncidentState, SourceStatus
-from perf_pipeline.tables import AGENT_METRICS, TIME
-from tests.builders import START, Row, anomalies, finding_row, frame, health, metrics_row, window
+from perf_pipeline.records import Incident, IncidentState
+from perf_pipeline.tables import TIME
+from tests.builders import START, Row, anomalies, finding_row, window
 
 OPEN, RESOLVED = IncidentState.OPEN, IncidentState.RESOLVED
 
@@ -130,6 +128,9 @@ def looked_at(seen: set[tuple[str, int]], until: int = 9) -> pd.DataFrame:
     return pd.concat([judged([number], agent) for agent, number in seen if number <= until] or [judged([])])
 
 
+NOBODY = judged([])
+
+
 @settings(max_examples=25, deadline=None)
 @given(histories(), st.randoms())
 def test_the_same_findings_in_any_order_are_the_same_incidents(history: tuple[list[Row], set], random: object) -> None:
@@ -138,7 +139,7 @@ def test_the_same_findings_in_any_order_are_the_same_incidents(history: tuple[li
     random.shuffle(shuffled)  # pyright: ignore[reportAttributeAccessIssue]
     found = incidents(rows, looked_at(seen))
     assert incidents(shuffled, looked_at(seen)) == found
-    assert reconcile(found, found, START) == found
+    assert reconcile(found, found, NOBODY, START) == found
 
 
 @settings(max_examples=10, deadline=None)
@@ -149,7 +150,7 @@ def test_incidents_followed_window_by_window_are_those_of_the_whole_replay(histo
     for now in range(10):
         until_now = [row for row in rows if row["window_start"] <= start(now)]
         computed = incidents(until_now, looked_at(seen, now))
-        ledger |= {one.id: one for one in reconcile(computed, list(ledger.values()), START)}
+        ledger |= {one.id: one for one in reconcile(computed, list(ledger.values()), NOBODY, START)}
     assert {one.id: one for one in incidents(rows, looked_at(seen))} == ledger
 
 
@@ -160,7 +161,7 @@ def test_whatever_late_data_says_no_id_is_recorded_twice_and_no_severity_falls(
 ) -> None:
     ledger: dict[str, Incident] = {}
     for rows, seen in versions:
-        found = reconcile(incidents(rows, looked_at(seen)), list(ledger.values()), START)
+        found = reconcile(incidents(rows, looked_at(seen)), list(ledger.values()), NOBODY, START)
         assert len({one.id for one in found}) == len(found)
         for one in found:
             assert one.id not in ledger or one.severity.rank >= ledger[one.id].severity.rank
@@ -170,7 +171,7 @@ def test_whatever_late_data_says_no_id_is_recorded_twice_and_no_severity_falls(
 @pytest.mark.parametrize("onset", [1, 2, 3, 5])
 def test_late_data_that_moves_the_onset_keeps_the_identity(onset: int) -> None:
     known = recorded(3, 5)
-    (found,) = reconcile([recorded(onset, 6)], [known], START)
+    (found,) = reconcile([recorded(onset, 6)], [known], NOBODY, START)
     assert found.id == known.id
     assert found.onset == start(min(onset, 3))
     assert found.last_seen == start(6)
@@ -178,59 +179,39 @@ def test_late_data_that_moves_the_onset_keeps_the_identity(onset: int) -> None:
 
 def test_an_incident_beside_a_recorded_one_is_new() -> None:
     known = recorded(1, 2, RESOLVED)
-    (found,) = reconcile([recorded(4, 5)], [known], START)
+    (found,) = reconcile([recorded(4, 5)], [known], NOBODY, START)
     assert found.id != known.id
     latency = replace(recorded(1, 2), family="latency", id="other")
-    assert {one.id for one in reconcile([latency], [known], START)} == {"other"}
+    assert {one.id for one in reconcile([latency], [known], NOBODY, START)} == {"other"}
     other_agent = replace(recorded(1, 2), agent="AuditAgent", id="other")
-    assert {one.id for one in reconcile([other_agent], [known], START)} == {"other"}
+    assert {one.id for one in reconcile([other_agent], [known], NOBODY, START)} == {"other"}
 
 
 def test_severity_only_rises() -> None:
-    (eased,) = reconcile([recorded(1, 3, severity="low")], [recorded(1, 2, severity="critical")], START)
+    (eased,) = reconcile([recorded(1, 3, severity="low")], [recorded(1, 2, severity="critical")], NOBODY, START)
     assert eased.severity is Severity.CRITICAL
-    (worse,) = reconcile([recorded(1, 3, severity="critical")], [recorded(1, 2, severity="low")], START)
+    (worse,) = reconcile([recorded(1, 3, severity="critical")], [recorded(1, 2, severity="low")], NOBODY, START)
     assert worse.severity is Severity.CRITICAL
 
 
 def test_an_incident_that_late_data_withdraws_is_resolved() -> None:
-    (found,) = reconcile([], [recorded(1, 2)], start(1))
+    (found,) = reconcile([], [recorded(1, 2)], NOBODY, start(1))
     assert found == recorded(1, 2, RESOLVED)
 
 
 def test_what_was_not_recomputed_or_is_resolved_already_is_left_alone() -> None:
-    assert reconcile([], [recorded(1, 2)], start(2)) == []
-    assert reconcile([], [recorded(1, 2, RESOLVED)], START) == []
+    assert reconcile([], [recorded(1, 2)], NOBODY, start(2)) == []
+    assert reconcile([], [recorded(1, 2, RESOLVED)], NOBODY, START) == []
 
 
 def test_a_split_keeps_the_recorded_incident_where_its_id_still_begins() -> None:
     moved = replace(recorded(2, 4), onset=start(0))
-    found = reconcile([recorded(0, 0, RESOLVED), recorded(2, 4)], [moved], START)
+    found = reconcile([recorded(0, 0, RESOLVED), recorded(2, 4)], [moved], NOBODY, START)
     assert [one.id for one in found] == [recorded(0, 0).id, recorded(2, 4).id]
 
 
-def test_the_most_severe_come_first_and_of_equals_the_oldest() -> None:
-    low, old, new = recorded(0, 0, severity="low"), recorded(1, 1), recorded(2, 2)
-    assert most_severe([low, new, old]) == [old, new, low]
-
-
-def test_agents_are_judged_in_complete_windows_with_tasks_and_sources_wherever_they_were_read() -> None:
-    metrics = frame(
-        AGENT_METRICS,
-        [metrics_row(number=0), metrics_row(number=1, tasks=0), metrics_row(number=2, complete=False)],
-    )
-    found = judged_windows(metrics, [health("spans", 1), health("logs", 2, SourceStatus.UNAVAILABLE)])
-    assert found["window_start"].dtype == TIME
-    assert list(zip(found["agent"], found["window_start"], strict=True)) == [
-        ("InboundAgent", start(0)),
-        ("source:spans", start(1)),
-        ("source:logs", start(2)),
-    ]
-    assert len(judged_windows(AGENT_METRICS.empty(), [])) == 0
-
-
-def test_a_source_that_answers_again_ends_its_data_incident() -> None:
-    readings = [health("spans", 0, SourceStatus.UNAVAILABLE), health("spans", 1)]
-    looked = judged_windows(AGENT_METRICS.empty(), readings)
-    (found,) = incidents([finding_row("source:spans", 0, "data_gap")], looked)
-    assert (found.family, found.state) == ("data", RESOLVED)
+def test_an_old_incident_ends_when_its_agent_is_looked_at_again_without_a_finding() -> None:
+    old = recorded(1, 2)
+    assert reconcile([], [old], judged([2]), start(3)) == []
+    assert reconcile([], [old], judged([5], "AuditAgent"), start(3)) == []
+    assert reconcile([], [old], judged([5]), start(3)) == [replace(old, state=RESOLVED)]

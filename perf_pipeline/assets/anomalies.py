@@ -43,7 +43,7 @@ def anomalies_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             findings = _with_current(store.read(ANOMALIES, since, until), frame, first, last)
             metrics = _with_current(store.read(AGENT_METRICS, since, until), agent_metrics, first, last)
             judged = judged_windows(metrics, book.health(since, until))
-            incidents = reconcile(incidents_from_findings(findings, judged), book.incidents(since), since)
+            incidents = reconcile(incidents_from_findings(findings, judged), book.incidents(since), judged, since)
             book.record_incidents(incidents)
         current = [incident for incident in incidents if incident.last_seen >= first]
         return dg.MaterializeResult(

@@ -2,7 +2,8 @@
 
 Every detector tests the window against the agent's own baseline, asks for a small p-value *and* a large effect,
 and takes only windows whose spans were read completely. The p-values hold for one window; what repeated looks
-do to them is the subject of the detection engine (issue 4).
+do to them is the subject of the detection engine (issue 4). scipy.stats takes a second to import, so it is imported
+where it is used: definitions load without it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
-from scipy import stats
 
 from perf_pipeline.fleet import DetectionPolicy, FleetConfig, Severity
 from perf_pipeline.records import SourceHealth, SourceStatus
+
+FLOOR_ERRORS_PER_TASK = 0.05
+"""A baseline below one error in twenty tasks is not told apart from it: one more error must not alarm anybody."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Finding:
 
     `observed` and `baseline` are in percent for a success_drop, in errors per task for an error_spike, in
     milliseconds for a latency_increase; `effect` in points for the first, in times the baseline for the others.
+    `reason` is what a source said of a data_gap.
     """
 
     window_start: datetime
@@ -37,6 +41,7 @@ class Finding:
     p_value: float
     tasks: int
     details: str
+    reason: str = ""
 
 
 def find_anomalies(metrics: pd.DataFrame, fleet: FleetConfig) -> list[Finding]:
@@ -62,6 +67,8 @@ def success_drop(row: pd.Series, policy: DetectionPolicy) -> Finding | None:
     # assumed rate stands for the history that it replaces.
     grounds = max(int(row["baseline_tasks"]), policy.min_baseline_tasks)
     rate = min(expected / 100, 1 - 1 / (grounds + 2))
+    from scipy import stats
+
     p_value = float(stats.binomtest(int(row["successes"]), tasks, rate, alternative="less").pvalue)
     if p_value > policy.success_drop.p_value:
         return None
@@ -75,11 +82,14 @@ def success_drop(row: pd.Series, policy: DetectionPolicy) -> Finding | None:
 def error_spike(row: pd.Series, policy: DetectionPolicy) -> Finding | None:
     """More errors than the baseline allows: exact one-sided Poisson test with the tasks as exposure."""
     tasks, errors = int(row["tasks"]), int(row["error_count"])
-    # One error in all the tasks that the baseline rests on is always conceivable.
-    expected = max(float(row["baseline_errors_per_task"]), 1 / (int(row["baseline_tasks"]) + 2))
+    # One error in all the tasks that the baseline rests on is always conceivable, and rare errors are not told apart.
+    conceivable = max(FLOOR_ERRORS_PER_TASK, 1 / (int(row["baseline_tasks"]) + 2))
+    expected = max(float(row["baseline_errors_per_task"]), conceivable)
     ratio = errors / tasks / expected
     if ratio < policy.error_spike.min_ratio:
         return None
+    from scipy import stats
+
     p_value = float(stats.poisson.sf(errors - 1, expected * tasks))
     if p_value > policy.error_spike.p_value:
         return None
@@ -101,6 +111,8 @@ def latency_increase(row: pd.Series, policy: DetectionPolicy) -> Finding | None:
         return None
     # Fleets on a fixed machine can have next to no spread: a tenth keeps microscopic changes from being certain.
     error = max(deviation, 0.1) / math.sqrt(row["tasks"])
+    from scipy import stats
+
     p_value = float(stats.norm.sf((mean - expected) / error))
     if p_value > policy.latency_increase.p_value:
         return None
@@ -118,6 +130,9 @@ def latency_increase(row: pd.Series, policy: DetectionPolicy) -> Finding | None:
     )
 
 
+GAP_MEANS = {True: "no agent is judged on it", False: "what they would add is missing"}
+
+
 def find_data_gaps(health: Iterable[SourceHealth]) -> list[Finding]:
     """A finding for each window whose spans, logs or task counts could not be read completely.
 
@@ -127,6 +142,7 @@ def find_data_gaps(health: Iterable[SourceHealth]) -> list[Finding]:
     for reading in health:
         if reading.status is SourceStatus.COMPLETE:
             continue
+        meaning = GAP_MEANS[reading.source == "spans"]
         essential = reading.source == "spans" and reading.status is SourceStatus.UNAVAILABLE
         findings.append(
             Finding(
@@ -139,7 +155,8 @@ def find_data_gaps(health: Iterable[SourceHealth]) -> list[Finding]:
                 effect=math.nan,
                 p_value=math.nan,
                 tasks=0,
-                details=f"The {reading.source} of this window are {reading.status}: {reading.reason}",
+                details=f"The {reading.source} of this window are {reading.status}; {meaning}",
+                reason=reading.reason,
             )
         )
     return findings

@@ -46,12 +46,15 @@ def incidents_from_findings(anomalies: pd.DataFrame, judged: pd.DataFrame) -> li
     return sorted(incidents, key=lambda incident: (incident.onset, incident.agent, incident.family))
 
 
-def reconcile(computed: Sequence[Incident], recorded: Sequence[Incident], since: datetime) -> list[Incident]:
+def reconcile(
+    computed: Sequence[Incident], recorded: Sequence[Incident], judged: pd.DataFrame, since: datetime
+) -> list[Incident]:
     """The incidents to record: computed ones under the identity that they were first known by.
 
     A computed incident that overlaps a recorded one of the same agent and family continues it, and keeps its id
     and the earlier onset, so late data cannot announce it again. Its severity only rises. A recorded incident
-    that began at or after `since` (the start of what was recomputed) and has no counterpart any more is resolved.
+    without a counterpart is over if it began at or after `since` (the start of what was recomputed), or if its agent
+    was judged since it was last seen; `judged` is that of `incidents_from_findings`.
     """
     unmatched = list(recorded)
     ids = {incident.id for incident in computed}
@@ -67,16 +70,17 @@ def reconcile(computed: Sequence[Incident], recorded: Sequence[Incident], since:
         unmatched.remove(known)
         worst = max(incident.severity, known.severity, key=lambda severity: severity.rank)
         result.append(replace(incident, id=known.id, onset=min(known.onset, incident.onset), severity=worst))
-    withdrawn = (old for old in unmatched if old.onset >= since and old.state is IncidentState.OPEN)
-    return result + [replace(old, state=IncidentState.RESOLVED) for old in withdrawn]
+    last_judged = judged.groupby("agent")["window_start"].max()
+
+    def is_over(old: Incident) -> bool:
+        judged_since = old.agent in last_judged.index and last_judged[old.agent] > old.last_seen
+        return old.state is IncidentState.OPEN and (old.onset >= since or bool(judged_since))
+
+    return result + [replace(old, state=IncidentState.RESOLVED) for old in unmatched if is_over(old)]
 
 
 def incident_id(agent: str, family: str, onset: datetime) -> str:
     return hashlib.sha256(f"{agent}|{family}|{onset.isoformat()}".encode()).hexdigest()[:16]
-
-
-def most_severe(incidents: Iterable[Incident]) -> list[Incident]:
-    return sorted(incidents, key=lambda incident: (-incident.severity.rank, incident.onset, incident.agent))
 
 
 def _overlap(one: Incident, other: Incident) -> bool:

@@ -62,22 +62,19 @@ def explain(finding: Finding, tasks: pd.DataFrame, changes: pd.DataFrame, window
         finding.severity, "MONITOR"
     )
     if finding.type == "data_gap":
-        return Cause("The source did not answer completely; no agent is judged on this window", action, ())
+        return Cause(finding.reason, action, ())
     known = tasks[tasks["agent"] == finding.agent]
     own = known[(known["start_time"] >= window.start) & (known["start_time"] < window.end)]
     if finding.type == "latency_increase":
         affected = own.sort_values("latency_ms", ascending=False)
-        parts = [_slow_part(own)]
+        first = _slow_part(own)
     else:
         affected = own[~own["ok"]] if (~own["ok"]).any() else own[own["error_count"] > 0]
-        parts = [_common(affected, "error_type", "failures are")]
-    parts += [
-        _common(affected, "model", "ran on", only_if_mixed=known),
-        _common(affected, "program_version", "ran version", only_if_mixed=known),
-    ]
+        first = _dominant_error(affected)
+    where = (_shared(affected, known, "model", "model"), _shared(affected, known, "program_version", "version"))
+    common = ", ".join(part for part in (first, *where) if part)
     change = latest_change(finding.agent, changes, window)
-    if change is not None:
-        parts.append(f"{change['kind']} at {change['time']:%H:%M} UTC: {change['description']}")
+    parts = (common, _change_in_words(change) if change is not None else "")
     words = "; ".join(part for part in parts if part) or "No single error, model or version stands out"
     return Cause(words, action, tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES)))
 
@@ -97,16 +94,29 @@ def short_error(error_type: str) -> str:
     return error_type.rsplit(".", 1)[-1]
 
 
-def _common(affected: pd.DataFrame, column: str, verb: str, only_if_mixed: pd.DataFrame | None = None) -> str:
-    """'9 of 9 failures are TimeoutError', where one value dominates; with `only_if_mixed`, only where
-    these other tasks have more than one value, so that it says something."""
-    values = affected[column].dropna()
-    if values.empty or (only_if_mixed is not None and only_if_mixed[column].nunique() < 2):
+def _dominant_error(affected: pd.DataFrame) -> str:
+    """'9 of 9 failures are TimeoutError', where one error dominates."""
+    counts = affected["error_type"].dropna().value_counts()
+    if counts.empty or counts.iloc[0] < DOMINANT_SHARE * len(affected):
         return ""
-    counts = values.value_counts()
-    if counts.iloc[0] < DOMINANT_SHARE * len(affected):
+    return f"{counts.iloc[0]} of {len(affected)} failures are {short_error(str(counts.index[0]))}"
+
+
+def _shared(affected: pd.DataFrame, known: pd.DataFrame, column: str, noun: str) -> str:
+    """'all on model m', where the affected tasks mostly share a value and the agent's known tasks do not."""
+    counts = affected[column].dropna().value_counts()
+    if counts.empty or known[column].nunique() < 2 or counts.iloc[0] < DOMINANT_SHARE * len(affected):
         return ""
-    return f"{counts.iloc[0]} of {len(affected)} {verb} {short_error(str(counts.index[0]))}"
+    share = "all" if counts.iloc[0] == len(affected) else f"{counts.iloc[0]} of {len(affected)}"
+    return f"{share} on {noun} {counts.index[0]}"
+
+
+def _change_in_words(change: pd.Series) -> str:
+    kind = {"model": "model change", "prompt": "prompt change"}.get(str(change["kind"]), change["kind"])
+    words = f"after the {kind} of {change['time']:%H:%M} UTC: {change['description']}"
+    if pd.notna(change["from_version"]) and pd.notna(change["to_version"]):
+        words += f" ({change['from_version']} → {change['to_version']})"
+    return words
 
 
 def _slow_part(own: pd.DataFrame) -> str:

@@ -13,12 +13,9 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from perf_pipeline.fleet import FleetConfig, RatioPolicy, ScoreWeights
-
-FLOOR_ERRORS_PER_TASK = 0.05
-"""A baseline below one error in twenty tasks is not told apart from it: one error must not halve the score."""
+from perf_pipeline.monitoring.detection import FLOOR_ERRORS_PER_TASK
 
 TREND_WINDOWS = 48
 MIN_TREND_WINDOWS = 8
@@ -84,6 +81,8 @@ def trend(scores: np.ndarray) -> str:
         return "unknown"
     if np.ptp(scores) == 0:
         return "stable"
+    from scipy import stats
+
     positions = np.arange(len(scores))
     if stats.kendalltau(positions, scores).pvalue >= TREND_P_VALUE:  # pyright: ignore[reportAttributeAccessIssue]
         return "stable"
