@@ -33,11 +33,11 @@ def demo(home: HomeOption = DEMO_HOME) -> None:
     console.print("[bold]perf-pipeline demo[/]: a simulated fleet, watched by the real pipeline\n")
     from perf_pipeline.demo.report import show_report
     from perf_pipeline.demo.run import Demo, DemoError, utc_now
+    from perf_pipeline.fleet import FleetError
 
-    the_demo = Demo(home.absolute(), Path("fleet.yaml").absolute(), utc_now())
-    os.environ["DAGSTER_HOME"] = str(the_demo.settings.home / "dagster")
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
+        the_demo = Demo(home.absolute(), Path("fleet.yaml").absolute(), utc_now())
         the_demo.clear()
         with Progress(*columns, console=console, transient=True) as progress:
             bar = progress.add_task("tasks", total=None)
@@ -46,7 +46,7 @@ def demo(home: HomeOption = DEMO_HOME) -> None:
                 progress.update(bar, description=step.title)
                 outcome = step.run()
                 console.print(f"  [green]✓[/] {step.title}: {outcome}")
-    except DemoError as error:
+    except (DemoError, FleetError) as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(1) from error
     console.print()

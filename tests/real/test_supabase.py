@@ -13,7 +13,7 @@ import pytest
 from perf_pipeline.tables import TASK_COUNTS
 from resources.reading import Reading, SupabaseError
 from resources.supabase import SupabaseResource
-from tests.real.services.postgrest import free_port
+from tests.real.services.free_port import free_port
 from tests.real.services.supabase_gateway import supabase_gateway
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
+from tests.real.services.free_port import free_port
 from tests.real.services.node_packages import postgrest_binary
 
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
@@ -47,12 +47,6 @@ alter role authenticator set statement_timeout = '1s';
 
 class ServiceError(RuntimeError):
     """A test server could not be installed or did not start. The message holds the end of its log."""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextmanager
