@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import dagster as dg
+import pandas as pd
 
+from perf_pipeline.assets.trace_links import trace_link
 from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
 from perf_pipeline.checks import (
     AGENTS_KNOWN,
@@ -15,9 +17,13 @@ from perf_pipeline.checks import (
 )
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.ownership import count_unowned, own_spans, spans_of_traces
+from perf_pipeline.monitoring.root_cause import short_error
 from perf_pipeline.monitoring.tasks import tasks_from_spans
 from perf_pipeline.tables import AGENT_TASKS, RAW_SPANS
 from resources.lake import LakeResource
+from resources.sources import SpanSource
+
+SHOWN_FAILURES = 10
 
 
 def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
@@ -39,7 +45,9 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         ],
         deps=[dg.AssetDep(RAW_SPANS.name, partition_mapping=neighbours)],
     )
-    def agent_tasks(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    def agent_tasks(
+        context: dg.AssetExecutionContext, span_source: dg.ResourceParam[SpanSource], lake: LakeResource
+    ) -> dg.MaterializeResult:
         windows = windows_of_run(context, fleet)
         start, end = windows[0].start, windows[-1].end
         store = lake.open()
@@ -59,6 +67,7 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
                 "spans without an agent": unowned,
                 "spans whose task has not ended": waiting,
                 "tasks by agent": markdown(per_agent),
+                "latest failed tasks": markdown(_failed(frame, span_source)),
             },
             check_results=[
                 schema_result(AGENT_TASKS, frame),
@@ -68,3 +77,16 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         )
 
     return agent_tasks
+
+
+def _failed(tasks: pd.DataFrame, spans: SpanSource) -> pd.DataFrame:
+    """The latest failed tasks, for people."""
+    failed = tasks[~tasks["ok"]].sort_values("start_time", ascending=False).head(SHOWN_FAILURES)
+    return pd.DataFrame(
+        {
+            "began": failed["start_time"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "agent": failed["agent"],
+            "error": failed["error_type"].map(short_error, na_action="ignore"),
+            "trace": [trace_link(spans, trace) for trace in failed["trace_id"]],
+        }
+    )

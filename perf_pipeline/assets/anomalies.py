@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 import pandas as pd
 
+from perf_pipeline.assets.trace_links import trace_link
 from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
 from perf_pipeline.checks import schema_result
 from perf_pipeline.fleet import FleetConfig
@@ -67,10 +68,7 @@ def _with_current(stored: pd.DataFrame, current: pd.DataFrame, first: object, la
 
 
 def _for_people(frame: pd.DataFrame, spans: SpanSource) -> pd.DataFrame:
-    def links(traces: str) -> str:
-        urls = [(trace, spans.trace_url(trace)) for trace in traces.split()]
-        return " ".join(f"[{trace[:8]}]({url})" if url else trace[:8] for trace, url in urls)
-
     shown = frame[["window_start", "agent", "type", "severity", "details", "root_cause"]].copy()
     shown["window_start"] = shown["window_start"].dt.strftime("%Y-%m-%d %H:%M UTC")
-    return shown.assign(traces=[links(traces) for traces in frame["example_traces"]])
+    links = [" ".join(trace_link(spans, trace) for trace in traces.split()) for traces in frame["example_traces"]]
+    return shown.assign(traces=links)
