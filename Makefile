@@ -23,10 +23,10 @@ dev: $(INSTALLED) ## Dagster's UI on the demo's data, at http://127.0.0.1:3000
 	$(BIN)/perf-pipeline dev --demo
 
 test: $(INSTALLED) ## The tests that need no server
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-real: $(INSTALLED) ## The tests against real servers: Phoenix, PostgREST, Slack's API, the Dagster daemon
-	$(BIN)/python -m pytest -m real tests/real
+	$(BIN)/python -m pytest -m real -n 2 --dist loadgroup tests/real
 
 check: $(INSTALLED) ## Lint, format and types
 	$(BIN)/ruff check .

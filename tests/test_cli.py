@@ -26,7 +26,7 @@ def test_a_demo_does_not_overwrite_a_folder_that_is_not_one(tmp_path: Path) -> N
     (tmp_path / "precious" / "work.txt").write_text("weeks of it")
     refused = perf_pipeline("demo", "--home", "precious", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "not an earlier demo" in refused.stdout.replace("\n", " ")
+    assert "not an earlier demo" in " ".join(refused.stdout.split())
     assert (tmp_path / "precious" / "work.txt").read_text() == "weeks of it"
 
 

@@ -32,7 +32,7 @@ from tests.real.slack_fixtures import SlackServer, local_slack, slack_server
 
 __all__ = ["local_slack", "slack_server"]
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("other servers")]
 
 ROOT = Path(__file__).parents[2]
 MINUTE = timedelta(minutes=1)

@@ -37,7 +37,7 @@ from tests.real.services.phoenix_server import RunningPhoenix
 from tests.real.slack_fixtures import SlackServer
 from tests.real.supabase_fixtures import SupabaseServer
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("phoenix")]
 guarded_phoenix = phoenix_fixtures.guarded_phoenix
 busy_window = phoenix_fixtures.busy_window
 local_slack = slack_fixtures.local_slack
@@ -117,7 +117,7 @@ def test_the_deployment_before_an_incident_is_in_its_cause(story: Story, watched
     assert change["description"] == f"{FATAL_CHANGE} (main)"
     findings = watched.table(ANOMALIES, story.windows)
     assert set(findings["agent"]) == {"InboundAgent"}
-    cause = f"deployment at {story.script.deployed_at:%H:%M} UTC: {FATAL_CHANGE} (main)"
+    cause = f"after the deployment of {story.script.deployed_at:%H:%M} UTC: {FATAL_CHANGE} (main)"
     assert findings["root_cause"].str.contains(cause, regex=False).all()
 
 

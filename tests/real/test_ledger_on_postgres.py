@@ -23,7 +23,7 @@ from perf_pipeline.records import (
 from resources.ledger import Ledger
 from tests.real.services.postgrest import postgres
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("other servers")]
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from tests.real.services.free_port import free_port
 from tests.real.services.otlp_sender import SentSpan, send_spans, wait_until_queryable
 from tests.real.services.phoenix_server import RunningPhoenix
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("phoenix")]
 phoenix = phoenix_fixtures.phoenix
 guarded_phoenix = phoenix_fixtures.guarded_phoenix
 busy_window = phoenix_fixtures.busy_window

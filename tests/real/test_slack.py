@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.real.slack_fixtures import SlackServer
 
 pytest_plugins = ["tests.real.slack_fixtures"]
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("other servers")]
 
 BLOCKS: list[dict[str, Any]] = [{"type": "section", "text": {"type": "mrkdwn", "text": "*InboundAgent* fell to 0 %"}}]
 HOUR_AGO = timedelta(hours=1)

@@ -19,7 +19,7 @@ from tests.real.services.supabase_gateway import supabase_gateway
 if TYPE_CHECKING:
     from tests.real.supabase_fixtures import SupabaseServer
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("other servers")]
 pytest_plugins = ["tests.real.supabase_fixtures"]
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
