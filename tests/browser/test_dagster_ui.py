@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".demo" / "screenshots"
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -51,7 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     job = build_defs(fleet, installed_resources(settings, fleet)).resolve_job_def(MONITORING)
     key = Window(floor_to_window(datetime.now(UTC), fleet.window), datetime.now(UTC)).key
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        assert job.execute_in_process(instance=instance, tags=range_tags(key, key)).success
+        assert job.execute_in_process(instance=instance, tags=range_tags(key, key), run_config=QUIET).success
     return home
 
 
@@ -96,9 +97,9 @@ def test_the_asset_graph_shows_three_stages(page: Page) -> None:
     time.sleep(3)
     page.screenshot(path=PICTURES / "asset-groups.png")
     for group in ("telemetry", "performance", "decisions"):
-        page.locator(f"text={group}").last.click()
-        time.sleep(1)
-    for asset in ("raw_spans", "agent_metrics", "optimization_decisions"):
+        page.get_by_text(group).last.dblclick()
+        time.sleep(2)
+    for asset in ("raw_spans", "agent_metrics", "daily_summary"):
         page.get_by_text(asset).first.wait_for()
     time.sleep(2)
     page.screenshot(path=PICTURES / "asset-graph.png")
