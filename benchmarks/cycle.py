@@ -29,7 +29,7 @@ from perf_pipeline.demo.script import DemoScript, simulate
 from perf_pipeline.fleet import load_fleet
 from perf_pipeline.installation import installed_resources
 from perf_pipeline.instance import prepare_instance
-from perf_pipeline.jobs import MONITORING, range_tags
+from perf_pipeline.jobs import MONITORING, QUIET, range_tags
 from perf_pipeline.monitoring.metrics import metrics_from_tasks
 from perf_pipeline.monitoring.ownership import own_spans
 from perf_pipeline.monitoring.tasks import tasks_from_spans
@@ -40,7 +40,6 @@ from resources.span_file_exporter import SpanFileExporter
 from resources.span_files import SpanFilesResource
 
 REPEATS = 5
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 def main() -> None:

@@ -55,13 +55,14 @@ def collect(
     for window in windows:
         stored, before = previous(window), earlier.get(window.start)
         had_closed = before is not None and before.collected_at >= window.end
-        stands = before if had_closed and before and before.status is SourceStatus.COMPLETE else None
+        was_complete = before is not None and before.status is SourceStatus.COMPLETE
+        stands = before if had_closed and was_complete and stored is not None else None
         try:
             reading = read(window.start, window.end)
         except SourceError as error:
             frames.append(table.empty() if stored is None else stored)
             failures.append(str(error))
-            if stands and stored is not None:
+            if stands:
                 health.append(stands)
             else:
                 health.append(

@@ -13,6 +13,9 @@ MONITORING = "monitoring"
 SUMMARY = "summary"
 
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+"""Run configuration for a run inside this process that prints only what went wrong."""
+
 ONE_AT_A_TIME = {"perf_pipeline/one_at_a_time": MONITORING}
 """dagster.yaml limits runs with this tag to one: two cycles that overlap would both join findings to incidents."""
 

@@ -17,7 +17,7 @@ from perf_pipeline.demo.script import DemoScript, simulate
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
 from perf_pipeline.instance import prepare_instance
-from perf_pipeline.jobs import MONITORING, SUMMARY, range_tags
+from perf_pipeline.jobs import MONITORING, QUIET, SUMMARY, range_tags
 from perf_pipeline.monitoring.windows import Window, windows_between
 from perf_pipeline.settings import Settings, read_settings
 
@@ -25,8 +25,6 @@ LIVE_WINDOWS = 3
 """The last windows of the story are materialized one by one, as the schedule would; the others in one run."""
 
 SENSORS = ("optimization_requests", "slack_messages")
-
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 MARK = ".perf-pipeline-demo"
 

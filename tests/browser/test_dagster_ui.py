@@ -20,7 +20,7 @@ import pytest
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import load_fleet
 from perf_pipeline.installation import installed_resources
-from perf_pipeline.jobs import MONITORING, range_tags
+from perf_pipeline.jobs import MONITORING, QUIET, range_tags
 from perf_pipeline.monitoring.windows import Window, floor_to_window
 from perf_pipeline.settings import read_settings
 from tests.real.services.free_port import free_port
@@ -32,7 +32,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".demo" / "screenshots"
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 

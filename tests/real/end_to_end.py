@@ -15,7 +15,7 @@ import pandas as pd
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
-from perf_pipeline.jobs import MONITORING, SUMMARY, range_tags
+from perf_pipeline.jobs import MONITORING, QUIET, SUMMARY, range_tags
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.settings import read_settings
 from perf_pipeline.tables import Table
@@ -23,7 +23,6 @@ from resources.lake import Lake
 from resources.ledger import Ledger
 
 FLEET_FILE = Path(__file__).parents[2] / "fleet.yaml"
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 PREFIXES = ("PERF_PIPELINE_", "PHOENIX_", "SUPABASE_", "RAILWAY_", "SLACK_")
 
 

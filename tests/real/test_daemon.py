@@ -23,7 +23,7 @@ from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import load_fleet
 from perf_pipeline.installation import installed_resources
 from perf_pipeline.instance import prepare_instance
-from perf_pipeline.jobs import MONITORING, range_tags
+from perf_pipeline.jobs import MONITORING, QUIET, range_tags
 from perf_pipeline.monitoring.windows import Window, floor_to_window
 from perf_pipeline.settings import read_settings
 from perf_pipeline.tables import AGENT_METRICS
@@ -37,7 +37,6 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("other servers")]
 ROOT = Path(__file__).parents[2]
 MINUTE = timedelta(minutes=1)
 SENSOR_SECONDS = 10
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 @dataclass(frozen=True)
