@@ -152,8 +152,29 @@ TASK_COUNTS = _table(
         "status": _column(TEXT, "agent_state.status: pending, in_progress, completed, failed"),
         "tasks_in_window": _column(COUNT, "Rows whose updated_at lies in the window", at_least=0),
         "tasks_total": _column(COUNT, "Rows in the table, whenever written", at_least=0),
+        # Nullable for the files that were written before the column was counted.
+        "tasks_since_optimization": _column(
+            OPTIONAL_COUNT,
+            "Rows changed since the agent's latest optimization was requested; all of them where there was none",
+            nullable=True,
+            at_least=0,
+        ),
     },
     key=["window_start", "agent", "status"],
+)
+
+TASK_STATES = _table(
+    "task_states",
+    "Rows of agent_state whose latest change fell into the window. A task that changes again is in both windows.",
+    "updated_at",
+    {
+        "task_id": _column(TEXT, "agent_state.id"),
+        "agent": _column(TEXT, "agent_state.agent_name"),
+        "status": _column(TEXT, "agent_state.status: pending, in_progress, completed, failed"),
+        "created_at": _column(TIME, "When the task was created (UTC)", nullable=True),
+        "updated_at": _column(TIME, "When its row was last changed (UTC)"),
+    },
+    key=["task_id", "updated_at"],
 )
 
 CHANGE_EVENTS = _table(
@@ -181,7 +202,7 @@ AGENT_TASKS = _table(
         "parent_agent": _column(TEXT, "Agent that called it", nullable=True),
         "start_time": _column(TIME, "When the task began (UTC)"),
         "end_time": _column(TIME, "When the task ended (UTC)", nullable=True),
-        "ok": _column(FLAG, "Whether the task's topmost span ended without an error"),
+        "ok": _column(FLAG, "Whether its topmost span ended without an error and agent_state does not say failed"),
         "error_type": _column(TEXT, "Exception that failed the task", nullable=True),
         "error_message": _column(TEXT, "What the tracer noted beside that exception", nullable=True),
         "latency_ms": _column(NUMBER, "Duration of the topmost span, in milliseconds", nullable=True),
@@ -198,6 +219,7 @@ AGENT_TASKS = _table(
         "cost_usd": _column(NUMBER, "Cost in US dollars", nullable=True, at_least=0),
         "session_id": _column(TEXT, "Session or conversation", nullable=True),
         "task_id": _column(TEXT, "agent_state.id, where the agent stamps it", nullable=True),
+        "task_status": _column(TEXT, "agent_state.status of the row with that id", nullable=True),
         "program_version": _column(TEXT, "Version of the agent's program", nullable=True),
     },
     key=["trace_id", "task_span_id"],
@@ -307,6 +329,7 @@ TABLES: dict[str, Table] = {
         RAW_SPANS,
         RAW_LOGS,
         TASK_COUNTS,
+        TASK_STATES,
         CHANGE_EVENTS,
         AGENT_TASKS,
         AGENT_METRICS,

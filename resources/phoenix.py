@@ -1,11 +1,11 @@
-"""Phoenix as a source of spans: complete windows, or an error that says what to do."""
+"""Phoenix as a source of spans: complete windows by one of four roads, or an error that says what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from difflib import SequenceMatcher
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Literal
 from urllib.parse import quote
 
 import dagster as dg
@@ -13,12 +13,15 @@ import pandas as pd
 from pydantic import Field
 
 from resources.phoenix_connection import PhoenixConnection, public_address
-from resources.phoenix_frame import exception_types, frame_from_answer, raw_spans, select_expressions
-from resources.reading import PhoenixError, Reading
-
-SHORTEST_WINDOW = timedelta(microseconds=1)
-SPANS_PER_PAGE = 1000
-PROJECTS_NAMED_IN_ERRORS = 10
+from resources.phoenix_mcp import open_mcp_road
+from resources.phoenix_postgres import open_postgres_road
+from resources.phoenix_project import find_project
+from resources.phoenix_query import QueryRoad
+from resources.phoenix_rest import RestRoad
+from resources.phoenix_road import SpanRoad
+from resources.sources import Arrivals
+from resources.span_attributes import wanted_attributes
+from resources.span_columns import raw_spans
 
 
 class PhoenixResource(dg.ConfigurableResource):
@@ -30,27 +33,30 @@ class PhoenixResource(dg.ConfigurableResource):
     agent_attributes: list[str] = Field(
         min_length=1, description="Attributes that may name the agent, in order of preference"
     )
-    request_timeout_seconds: float = Field(default=300, description="Longest silence of the server within a request")
-    rows_per_request: int = Field(default=200_000, gt=0, description="A window with more spans is read in parts")
+    road: Literal["query", "rest", "mcp", "postgres"] = Field(default="query", description="How spans are read")
+    mcp_command: list[str] = Field(
+        default=[], description="MCP server to start and speak to over its pipes; none means the server's own /mcp"
+    )
+    database_url: str = Field(default="", repr=False, description="Phoenix's PostgreSQL, for the road postgres")
+    request_timeout_seconds: float = Field(default=300, gt=0, description="Longest silence within a request")
+    rows_per_request: int = Field(default=100_000, gt=0, description="A window with more spans is read in parts")
 
     def describe(self) -> str:
-        """Which server and project are read, in one line for people."""
-        return f"Phoenix at {public_address(self.endpoint)}, project {self.project}"
+        """Which server and project are read, and by which road, in one line for people."""
+        return f"Phoenix at {public_address(self.endpoint)}, project {self.project}, by {self.road}"
 
-    def read_spans(self, start: datetime, end: datetime) -> Reading:
-        """All spans with start <= start_time < end, as `raw_spans` in order of their start.
-
-        Both bounds are aware datetimes. Raises PhoenixError where the window cannot be read completely.
-        """
+    def read_spans(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
+        """See `sources.SpanSource`. Both bounds are aware datetimes."""
         if start.tzinfo is None or end.tzinfo is None:
             raise ValueError("The bounds of a window must carry a time zone.")
-        with self._connect() as connection:
-            project = self._find_project(connection)
-            rows = self._query_window(connection, str(project["name"]), start.astimezone(UTC), end.astimezone(UTC))
-            errors: dict[str, str] = {}
-            if rows["status_code"].isin(["ERROR"]).any():
-                errors = _read_exception_types(connection, str(project["id"]), start, end)
-        return Reading(raw_spans(rows, self.agent_attributes, errors))
+        with self._open_road() as road:
+            for rows in road.parts(start, end):
+                yield raw_spans(rows, self.agent_attributes)
+
+    def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
+        """See `sources.SpanSource`."""
+        with self._open_road() as road:
+            return road.arrivals(position, since, before)
 
     def trace_url(self, trace_id: str) -> str | None:
         """Where Phoenix's own pages show the trace; None without a trace. Asks the server nothing."""
@@ -58,77 +64,28 @@ class PhoenixResource(dg.ConfigurableResource):
             return None
         return f"{public_address(self.endpoint)}/redirects/traces/{quote(trace_id, safe='')}"
 
-    def _connect(self) -> PhoenixConnection:
-        return PhoenixConnection(self.endpoint, self.api_key, self.request_timeout_seconds)
-
-    def _find_project(self, connection: PhoenixConnection) -> Mapping[str, Any]:
-        # A query on an unknown project answers 200 with no rows, and a name with a slash fits into no path:
-        # so the project is looked up in the list.
-        projects = list(connection.pages("v1/projects", {"limit": 1000}))
-        for identity in ("name", "id"):
-            for project in projects:
-                if project[identity] == self.project:
-                    return project
-        names = sorted((str(project["name"]) for project in projects), key=self._likeness, reverse=True)
-        shown = ", ".join(names[:PROJECTS_NAMED_IN_ERRORS]) + (", ..." if len(names) > PROJECTS_NAMED_IN_ERRORS else "")
-        raise PhoenixError(
-            f"Phoenix at {public_address(self.endpoint)} has no project {self.project!r}; it has: {shown or 'none'}. "
-            "Set PHOENIX_PROJECT_NAME to one of them; a new project appears with the first span sent to it.",
-            retryable=False,
-        )
-
-    def _likeness(self, name: str) -> float:
-        return SequenceMatcher(None, name.lower(), self.project.lower()).ratio()
-
-    def _query_window(
-        self, connection: PhoenixConnection, project: str, start: datetime, end: datetime
-    ) -> pd.DataFrame:
-        answer = connection.query(
-            params={"project_name": project},
-            body={
-                "queries": [
-                    {
-                        "select": {
-                            label: {"key": expression}
-                            for label, expression in select_expressions(self.agent_attributes).items()
-                        },
-                        "index": {"key": "context.span_id"},
-                    }
-                ],
-                "start_time": start.isoformat(),
-                "end_time": end.isoformat(),
-                "limit": self.rows_per_request,
-            },
-        )
-        rows = frame_from_answer(answer)
-        if len(rows) < self.rows_per_request:
-            return rows
-        # The limit cuts without order or cursor, so a full answer may lack anything: only smaller windows help.
-        if end - start <= SHORTEST_WINDOW:
-            raise PhoenixError(
-                f"At least {len(rows)} spans begin within the microsecond at {start.isoformat()}, as many as one "
-                "request may return: raise rows_per_request of the Phoenix resource.",
-                retryable=False,
-            )
-        middle = start + (end - start) // 2
-        halves = [
-            self._query_window(connection, project, start, middle),
-            self._query_window(connection, project, middle, end),
-        ]
-        return pd.concat([half for half in halves if len(half)] or halves, ignore_index=True)
-
-
-def _read_exception_types(
-    connection: PhoenixConnection, project_id: str, start: datetime, end: datetime
-) -> dict[str, str]:
-    # Queries give no events, so the exceptions of failed spans come by the other road.
-    pages = connection.pages(
-        f"v1/projects/{quote(project_id, safe='')}/spans",
-        {
-            "status_code": "ERROR",
-            "start_time": start.astimezone(UTC).isoformat(),
-            "end_time": end.astimezone(UTC).isoformat(),
-            "limit": SPANS_PER_PAGE,
-        },
-    )
-    return exception_types(pages)
+    @contextmanager
+    def _open_road(self) -> Iterator[SpanRoad]:
+        attributes = wanted_attributes(self.agent_attributes)
+        if self.road == "postgres":
+            with open_postgres_road(self.database_url, self.project, attributes, self.request_timeout_seconds) as road:
+                yield road
+            return
+        if self.road == "mcp":
+            with open_mcp_road(
+                self.endpoint,
+                self.api_key,
+                self.project,
+                attributes,
+                self.mcp_command,
+                self.request_timeout_seconds,
+            ) as road:
+                yield road
+            return
+        with PhoenixConnection(self.endpoint, self.api_key, self.request_timeout_seconds) as connection:
+            project = find_project(connection.pages("v1/projects", {"limit": 1000}), self.project, self.endpoint)
+            rest = RestRoad(connection, str(project["id"]), attributes)
+            if self.road == "rest":
+                yield rest
+                return
+            yield QueryRoad(connection, str(project["name"]), attributes, rest, self.rows_per_request)

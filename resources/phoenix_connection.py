@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,10 +22,10 @@ MULTIPART = "multipart/mixed"
 
 @dataclass(frozen=True)
 class QueryAnswer:
-    """What the span query returned: an Arrow stream, or where Phoenix could write none, its rows as JSON."""
+    """What span queries returned: Arrow streams, one after the other, or where Phoenix could write none, JSON."""
 
     arrow: bytes
-    json_table: Mapping[str, Any] | None = None
+    json_tables: Sequence[Mapping[str, Any]] | None = None
 
 
 class PhoenixConnection:
@@ -34,7 +35,9 @@ class PhoenixConnection:
         self._address = public_address(endpoint)
         self._has_key = bool(api_key.strip())
         self._timeout_seconds = timeout_seconds
-        self._retry = stamina.RetryingCaller(attempts=3, timeout=15, wait_initial=0.5, wait_max=4).on(_may_help)
+        retrying = stamina.RetryingCaller(attempts=3, timeout=15, wait_initial=0.5, wait_max=4, wait_jitter=0.5)
+        self._retry = retrying.on(_may_help)
+        self._retry_unless_broken = retrying.on(lambda error: _may_help(error) and not _is_broken_off(error))
         self._client = httpx.Client(
             base_url=_parsed(endpoint),
             headers=_authorization(api_key),
@@ -50,31 +53,46 @@ class PhoenixConnection:
         self._client.close()
 
     def pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The rows of a paged list, to its end."""
+        """The rows of a paged list, from the cursor in `params` if there is one, to its end."""
         cursor: str | None = None
         while True:
-            where = {**params, "cursor": cursor} if cursor else dict(params)
-            answer = self._retry(self._send, "GET", path, JSON, params=where)
-            page = answer.json()
-            if not isinstance(page, dict) or "data" not in page:
-                raise self._not_phoenix(answer)
+            page = self._page(path, {**params, "cursor": cursor} if cursor else params)
             yield from page["data"]
-            cursor = page.get("next_cursor")
+            cursor = page["next_cursor"]
             if not cursor:
                 return
 
+    def first_page(self, path: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a paged list's first page."""
+        return self._page(path, params)["data"]
+
+    def _page(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        where = {name: value for name, value in params.items() if value is not None}
+        answer = self._retry(self._send, "GET", path, JSON, params=where)
+        try:
+            page = answer.json()
+        except ValueError as error:
+            raise self._broke_off(str(error)) from error
+        # Without `next_cursor` nothing would say whether this is the last page.
+        if not isinstance(page, dict) or not isinstance(page.get("data"), list) or "next_cursor" not in page:
+            raise self._not_phoenix(answer)
+        return page
+
     def query(self, params: Mapping[str, str], body: Mapping[str, Any]) -> QueryAnswer:
-        """The answer to one span query, uninterpreted."""
+        """The answer to one request of span queries, uninterpreted."""
         # Arrow columns hold one type. Where an attribute is a text in one span and a number in another, Phoenix
-        # fails to write them: it answers 200 with an empty body, and drops the connection afterwards. JSON takes
-        # five times the bytes and holds both.
+        # fails to write them: it answers 200, and drops the connection before the body or in the middle of it. JSON
+        # takes five times the bytes and holds both.
         once = {"accept": ARROW, "connection": "close"}
-        answer = self._retry(self._send, "POST", "v1/spans", ARROW, params=params, body=body, headers=once)
-        if answer.content:
-            return QueryAnswer(answer.content)
+        with suppress(BrokenOffError):
+            answer = self._retry_unless_broken(
+                self._send, "POST", "v1/spans", ARROW, params=params, body=body, headers=once
+            )
+            if answer.content:
+                return QueryAnswer(answer.content)
         rows = {"accept": JSON}
         answer = self._retry(self._send, "POST", "v1/spans", MULTIPART, params=params, body=body, headers=rows)
-        return QueryAnswer(b"", self._only_part(answer))
+        return QueryAnswer(b"", self._json_parts(answer))
 
     def _send(
         self,
@@ -94,6 +112,8 @@ class PhoenixConnection:
                 "that PHOENIX_ENDPOINT names is overloaded, or raise request_timeout_seconds.",
                 retryable=True,
             ) from error
+        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+            raise self._broke_off(str(error)) from error
         except httpx.TransportError as error:
             raise PhoenixError(
                 f"Phoenix at {self._address} cannot be reached ({error}): start the server, or correct "
@@ -141,17 +161,26 @@ class PhoenixConnection:
             retryable=False,
         )
 
-    def _only_part(self, answer: httpx.Response) -> Mapping[str, Any]:
-        _, _, boundary = answer.headers["content-type"].partition("boundary=")
-        _, _, part = answer.content.partition(b"\r\n\r\n")
+    def _json_parts(self, answer: httpx.Response) -> list[Mapping[str, Any]]:
+        boundary = answer.headers["content-type"].partition("boundary=")[2].encode()
+        _, *parts, end = answer.content.split(b"--" + boundary)
+        if not end.startswith(b"--"):
+            raise self._broke_off("no end mark")
         try:
-            return json.loads(part.rpartition(f"\r\n--{boundary}--".encode())[0])
+            return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts]
         except json.JSONDecodeError as error:
-            raise PhoenixError(
-                f"Phoenix at {self._address} broke off its answer: read the log of the server that PHOENIX_ENDPOINT "
-                "names.",
-                retryable=True,
-            ) from error
+            raise self._broke_off(str(error)) from error
+
+    def _broke_off(self, reason: str) -> BrokenOffError:
+        return BrokenOffError(
+            f"Phoenix at {self._address} broke off its answer ({reason}): read the log of the server that "
+            "PHOENIX_ENDPOINT names.",
+            retryable=True,
+        )
+
+
+class BrokenOffError(PhoenixError):
+    """The connection ended within an answer."""
 
 
 def public_address(endpoint: str) -> str:
@@ -185,6 +214,10 @@ def _authorization(api_key: str) -> dict[str, str]:
             retryable=False,
         )
     return {"authorization": f"Bearer {key}"}
+
+
+def _is_broken_off(error: Exception) -> bool:
+    return isinstance(error, BrokenOffError)
 
 
 def _may_help(error: Exception) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+
+import pandas as pd
 
 from resources.reading import Reading
 
@@ -17,13 +20,36 @@ class PostedMessage:
     ts: str
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """Spans that a source received after a position, whenever they started.
+
+    `spans` has the columns trace_id, span_id and start_time (UTC), at least one row for each span that arrived;
+    `position` is where the next question goes on, in words of the source's own.
+    """
+
+    position: str
+    spans: pd.DataFrame
+
+
 class SpanSource(Protocol):
     def describe(self) -> str:
         """The system in use, for people."""
         ...
 
-    def read_spans(self, start: datetime, end: datetime) -> Reading:
-        """All spans that started in `[start, end)`, as `tables.RAW_SPANS`. Raises PhoenixError."""
+    def read_spans(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
+        """All spans that started in `[start, end)`, as parts of `tables.RAW_SPANS`, in no order.
+
+        A part is small enough for memory. A span that was exported twice may be in two of them. Raises PhoenixError,
+        also between two parts: then the window was not read.
+        """
+        ...
+
+    def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
+        """What arrived after the position and started in `[since, before)`; without a position, all of these.
+
+        Not more than fits into memory: what is left out comes after the new position. Raises PhoenixError.
+        """
         ...
 
     def trace_url(self, trace_id: str) -> str | None:
@@ -46,8 +72,15 @@ class LogSource(Protocol):
 class TaskSource(Protocol):
     def describe(self) -> str: ...
 
-    def read_task_counts(self, start: datetime, end: datetime) -> Reading:
-        """Rows of agent_state by agent and status, as `tables.TASK_COUNTS`. Raises SupabaseError."""
+    def read_task_counts(self, start: datetime, end: datetime, since: Mapping[str, datetime]) -> Reading:
+        """Rows of agent_state by agent and status, as `tables.TASK_COUNTS`. Raises SupabaseError.
+
+        `since` says when an agent was last optimized, as an aware time; an agent that it lacks never was.
+        """
+        ...
+
+    def read_task_states(self, start: datetime, end: datetime) -> Reading:
+        """Rows of agent_state that changed last in `[start, end)`, as `tables.TASK_STATES`. Raises SupabaseError."""
         ...
 
 

@@ -238,7 +238,7 @@ def moment_after(seconds: int) -> dict[str, str]:
 @pytest.mark.parametrize("how", ["seconds", "HTTP date"])
 def test_a_rate_limit_is_waited_for_as_long_as_railway_says(railway: FakeRailway, how: str) -> None:
     railway.logs = [log(START_NS, "x")]
-    railway.next_answers = [Answer(429, {"Retry-After": moment_after(2)[how]})]
+    railway.next_answers = [Answer(429, headers={"Retry-After": moment_after(2)[how]})]
     began = time.monotonic()
     frame = resource(railway).read_logs(START, END).frame
     assert len(frame) == 1
@@ -247,7 +247,7 @@ def test_a_rate_limit_is_waited_for_as_long_as_railway_says(railway: FakeRailway
 
 
 def test_a_rate_limit_longer_than_a_reading_may_wait_is_an_error_at_once(railway: FakeRailway) -> None:
-    railway.next_answers = [Answer(429, {"Retry-After": str(MAX_WAIT_SECONDS + 1)})]
+    railway.next_answers = [Answer(429, headers={"Retry-After": str(MAX_WAIT_SECONDS + 1)})]
     began = time.monotonic()
     with pytest.raises(RailwayError, match=r"no further request until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC") as caught:
         resource(railway).read_logs(START, END)
@@ -260,7 +260,7 @@ def test_a_used_up_quota_is_waited_for_before_the_next_request(railway: FakeRail
     railway.logs = [log(START_NS, "x")]
     first = json.dumps({"data": {"environmentLogs": railway.logs}})
     railway.next_answers = [
-        Answer(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": moment_after(1)[how]}, first)
+        Answer(body=first, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": moment_after(1)[how]})
     ]
     began = time.monotonic()
     assert len(resource(railway).read_logs(START, END).frame) == 1
@@ -293,7 +293,7 @@ def test_a_server_that_is_down_is_named_by_its_setting() -> None:
 
 
 def test_a_page_of_html_is_not_railway(railway: FakeRailway) -> None:
-    railway.next_answers = [Answer(200, body="<html></html>", content_type="text/html; charset=utf-8")]
+    railway.next_answers = [Answer(200, "text/html; charset=utf-8", "<html></html>")]
     with pytest.raises(RailwayError, match=r"HTTP 200 with text/html, .* Set RAILWAY_ENDPOINT to") as caught:
         resource(railway).read_logs(START, END)
     assert not caught.value.retryable

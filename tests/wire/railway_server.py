@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from graphql import GraphQLError, GraphQLSchema, build_schema, graphql_sync
+
+from tests.wire.http_server import Answer, Handler, http_server
 
 SCHEMA: GraphQLSchema = build_schema(Path(__file__).with_name("railway.graphql").read_text())
 BEARER_TOKEN = "account-token-3f1c"
 PROJECT_TOKEN = "project-token-9a2d"
 ENVIRONMENT_ID = "env-1"
 PROJECT_ID = "project-1"
+PATH = "/graphql/v2"
 
 
 def log(ns: int, message: str, **others: Any) -> dict[str, Any]:
@@ -33,16 +34,6 @@ def ns_of(timestamp: str) -> int:
     whole, _, fraction = timestamp.removesuffix("Z").partition(".")
     seconds = int(datetime.fromisoformat(whole + "+00:00").timestamp())
     return seconds * 10**9 + int((fraction or "0").ljust(9, "0"))
-
-
-@dataclass
-class Answer:
-    """An answer that comes instead of the true one."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: str = ""
-    content_type: str = "application/json"
 
 
 @dataclass
@@ -130,42 +121,20 @@ def deployment(id: str, created: datetime, commit: str | None, **others: Any) ->
 def railway_server(railway: FakeRailway) -> Iterator[FakeRailway]:
     """Serves `railway` on a free port of 127.0.0.1 and sets its `url`."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Railway(Handler):
         def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            railway.queries.append(request)
-            self._answer(railway.next_answers.pop(0) if railway.next_answers else self._execute(request))
+            request = self.request()
+            query = json.loads(request.body)
+            railway.queries.append(query)
+            self.send(railway.next_answers.pop(0) if railway.next_answers else execute(query, request.headers))
 
-        def _execute(self, request: dict[str, Any]) -> Answer:
-            bearer = self.headers.get("Authorization") == f"Bearer {BEARER_TOKEN}"
-            if not bearer and self.headers.get("Project-Access-Token") != PROJECT_TOKEN:
-                return Answer(200, body=json.dumps({"errors": [{"message": "Not Authorized"}], "data": None}))
-            result = graphql_sync(SCHEMA, request["query"], railway.root(), variable_values=request["variables"])
-            return Answer(200, railway.headers, json.dumps(result.formatted))
+    def execute(query: dict[str, Any], headers: dict[str, str]) -> Answer:
+        bearer = headers.get("authorization") == f"Bearer {BEARER_TOKEN}"
+        if not bearer and headers.get("project-access-token") != PROJECT_TOKEN:
+            return Answer(body=json.dumps({"errors": [{"message": "Not Authorized"}], "data": None}))
+        result = graphql_sync(SCHEMA, query["query"], railway.root(), variable_values=query["variables"])
+        return Answer(body=json.dumps(result.formatted), headers=railway.headers)
 
-        def _answer(self, answer: Answer) -> None:
-            body = answer.body.encode()
-            self.send_response(answer.status)
-            for name, value in {**answer.headers, "Content-Type": answer.content_type}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Keeps the test's output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    railway.url = f"http://127.0.0.1:{server.server_address[1]}/graphql/v2"
-    try:
+    with http_server(Railway) as base_url:
+        railway.url = base_url + PATH
         yield railway
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

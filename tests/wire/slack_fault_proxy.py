@@ -7,35 +7,31 @@ Slack takes a channel as #name, refuses unknown tokens, obeys `oldest`, and show
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import httpx
 
+from tests.wire import http_server
+
 TOKEN = "xoxb-local-slack"
 
 
-@dataclass
-class Answer:
-    """An answer that comes instead of Slack's; the request goes no further."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: str = "{}"
-    content_type: str = "application/json"
+@dataclass(frozen=True)
+class Answer(http_server.Answer):
+    """An answer as Slack gives it. As a fault it comes instead of Slack's, and the request goes no further."""
 
     @classmethod
     def refusal(cls, error: str, **others: Any) -> Answer:
-        return cls(200, body=json.dumps({"ok": False, "error": error, **others}))
+        return cls(body=json.dumps({"ok": False, "error": error, **others}))
 
     @classmethod
     def rate_limit(cls, seconds: int) -> Answer:
-        return cls(429, {"Retry-After": str(seconds)}, json.dumps({"ok": False, "error": "ratelimited"}))
+        body = json.dumps({"ok": False, "error": "ratelimited"})
+        return cls(429, body=body, headers={"Retry-After": str(seconds)})
 
 
 Drop = Literal["drop before forwarding", "drop after forwarding"]
@@ -90,42 +86,24 @@ def fault_proxy(upstream: str | None = None) -> Iterator[FaultProxy]:
     """Serves a proxy on a free port of 127.0.0.1; `upstream` is the base URL of the Slack API behind it, if any."""
     proxy = FaultProxy(upstream)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Slack(http_server.Handler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            form = _form(body, self.headers["Content-Type"])
-            method = self.path.removeprefix("/api/")
+            request = self.request()
+            form = _form(request.body.decode(), request.headers["content-type"])
+            method = request.path.removeprefix("/api/")
             proxy.requests.append((method, form))
             fault = proxy.faults.pop(0) if proxy.faults else None
-            if fault == "drop before forwarding":
-                return
             if isinstance(fault, Answer):
-                self._answer(fault)
+                self.send(fault)
                 return
-            answer = proxy.forward(method, form, (self.headers["Authorization"] or "").removeprefix("Bearer "))
-            if fault != "drop after forwarding":
-                self._answer(answer)
+            if fault != "drop before forwarding":
+                token = request.headers.get("authorization", "").removeprefix("Bearer ")
+                answer = proxy.forward(method, form, token)
+                if fault is None:
+                    self.send(answer)
+                    return
+            self.close_connection = True
 
-        def _answer(self, answer: Answer) -> None:
-            body = answer.body.encode()
-            self.send_response(answer.status)
-            for name, value in {**answer.headers, "Content-Type": answer.content_type}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Keeps the test's output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    proxy.base_url = f"http://127.0.0.1:{server.server_address[1]}/api/"
-    try:
+    with http_server.http_server(Slack) as base_url:
+        proxy.base_url = f"{base_url}/api/"
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

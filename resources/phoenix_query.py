@@ -1,0 +1,209 @@
+"""The query road: Phoenix's span query over HTTP, which names the fields that it wants and answers in Arrow.
+
+What a request costs the server (measured on 20.26.1 over SQLite): a look at every span of the project, plus about
+5 µs for each span and field of the answer. So a small window is asked for at once; a large one in several queries of
+one request, where those after the first ask only about spans that have the attributes of their group.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from resources.phoenix_connection import PhoenixConnection, QueryAnswer
+from resources.phoenix_json import exception_types
+from resources.phoenix_rest import RestRoad
+from resources.reading import PhoenixError
+from resources.sources import Arrivals
+from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE, SPAN_FIELDS, needs_exception
+
+SHORTEST_WINDOW = timedelta(microseconds=1)
+FEW_SPANS = 2_000
+REQUESTS_AT_ONCE = 2
+"""Phoenix answers two requests a fifth faster than one after the other; more would only keep its other users waiting."""
+
+ON_EVERY_SPAN = ("agent.name", "metadata", "session")
+"""Roots or names of attributes that DSPy's tracer puts on most spans: not worth a query of their own."""
+
+Query = Mapping[str, Any]
+
+
+class QueryRoad:
+    """Reads one project, named by its name; what queries do not give comes from `rest`."""
+
+    def __init__(
+        self,
+        connection: PhoenixConnection,
+        project: str,
+        attributes: Sequence[str],
+        rest: RestRoad,
+        rows_per_request: int,
+    ) -> None:
+        self._connection = connection
+        self._project = project
+        self._attributes = attributes
+        self._rest = rest
+        self._rows_per_request = rows_per_request
+
+    def parts(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
+        few = min(FEW_SPANS, self._rows_per_request)
+        rows = self._ask([whole_query(self._attributes)], start, end, few)
+        if len(rows) < few:
+            yield self._with_exceptions(rows, start, end)
+            return
+        middle = _middle(start, end)
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            halves = [pool.submit(list, self._large(*half)) for half in ((start, middle), (middle, end))]
+            for half in halves:
+                yield from half.result()
+
+    def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
+        return self._rest.arrivals(position, since, before)
+
+    def _large(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
+        rows = self._ask(grouped_queries(self._attributes), start, end, self._rows_per_request)
+        if len(rows) < self._rows_per_request:
+            yield self._with_exceptions(rows, start, end)
+            return
+        # The limit cuts without order or cursor, so a full answer may lack anything: only smaller windows help.
+        if end - start <= SHORTEST_WINDOW:
+            raise PhoenixError(
+                f"At least {len(rows)} spans begin within the microsecond at {start.isoformat()}, as many as one "
+                "request may return: raise rows_per_request of the Phoenix resource.",
+                retryable=False,
+            )
+        middle = _middle(start, end)
+        yield from self._large(start, middle)
+        yield from self._large(middle, end)
+
+    def _ask(self, queries: Sequence[Query], start: datetime, end: datetime, limit: int) -> pd.DataFrame:
+        answer = self._connection.query(
+            params={"project_name": self._project},
+            body={
+                "queries": list(queries),
+                "start_time": start.astimezone(UTC).isoformat(),
+                "end_time": end.astimezone(UTC).isoformat(),
+                "limit": limit,
+            },
+        )
+        return rows_of_answer(answer, queries)
+
+    def _with_exceptions(self, rows: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
+        # Queries give no events, and most tracers write the error's type into the status message.
+        if not needs_exception(rows).any():
+            return rows
+        found = exception_types(self._rest.spans(start, end, status_code="ERROR"))
+        return rows.assign(**{EXCEPTION_TYPE: rows["span_id"].map(found)})
+
+
+def whole_query(attributes: Sequence[str]) -> Query:
+    """One query for all fields and attributes of every span."""
+    return _query({field: field for field in SPAN_FIELDS} | _selection(attributes))
+
+
+def grouped_queries(attributes: Sequence[str]) -> list[Query]:
+    """The same in several queries: all fields with the common attributes of every span, and then, for each root of
+    attributes such as `llm`, those of the spans that have one.
+
+    The first query comes first on purpose: a span that arrives between two queries is then in none, or in all.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in attributes:
+        root = name.partition(".")[0]
+        groups.setdefault("" if name in ON_EVERY_SPAN or root in ON_EVERY_SPAN else root, []).append(name)
+    common = groups.pop("", [])
+    single = {root: names for root, names in groups.items() if len(names) == 1}
+    rare = [name for names in single.values() for name in names]
+    several = [names for root, names in groups.items() if root not in single]
+    first = _query({field: field for field in SPAN_FIELDS} | _selection(common))
+    return [first, *(_query(_selection(names), _present(names)) for names in [*several, rare] if names)]
+
+
+def rows_of_answer(answer: QueryAnswer, queries: Sequence[Query]) -> pd.DataFrame:
+    """One row a span of the first query, with the columns of all. Raises PhoenixError for a damaged answer."""
+    tables = _from_json(answer.json_tables) if answer.json_tables is not None else _from_arrow(answer.arrow)
+    if len(tables) != len(queries):
+        raise _broke_off(f"{len(tables)} of {len(queries)} tables")
+    tables = [table.rename(columns=lambda name: str(name).removeprefix("context.")) for table in tables]
+    for table, query in zip(tables, queries, strict=True):
+        if missing := sorted({"span_id", *query["select"]} - set(table.columns)):
+            raise PhoenixError(
+                f"Phoenix's answer to a span query lacks {', '.join(missing)}, so its version may be too new or too "
+                "old: compare it with the versions that the README names.",
+                retryable=False,
+            )
+    rows, *others = (table.drop_duplicates("span_id", ignore_index=True) for table in tables)
+    for other in others:
+        if len(other):
+            rows = rows.merge(other, on="span_id", how="left")
+    for column in ("start_time", "end_time"):
+        rows[column] = pd.to_datetime(rows[column], utc=True, format="ISO8601")
+    return rows
+
+
+def _query(select: Mapping[str, str], condition: str | None = None) -> Query:
+    query: dict[str, Any] = {
+        "select": {label: {"key": key} for label, key in select.items()},
+        "index": {"key": "context.span_id"},
+    }
+    return query | ({"filter": {"condition": condition}} if condition else {})
+
+
+def _selection(attributes: Sequence[str]) -> dict[str, str]:
+    return {ATTRIBUTE + name: _path(name.split(".")) for name in attributes}
+
+
+def _present(attributes: Sequence[str]) -> str:
+    roots = dict.fromkeys(name.partition(".")[0] for name in attributes)
+    return " or ".join(f"{_path([root])} is not None" for root in roots)
+
+
+def _path(parts: Sequence[str]) -> str:
+    # A span's fields and Python's keywords are reserved words there; the bracket form fits any attribute.
+    return "attributes" + "".join(f"[{part!r}]" for part in parts)
+
+
+def _middle(start: datetime, end: datetime) -> datetime:
+    return start + (end - start) // 2
+
+
+def _from_arrow(body: bytes) -> list[pd.DataFrame]:
+    import pyarrow as pa
+
+    stream = io.BytesIO(body)
+    tables = []
+    try:
+        while stream.tell() < len(body):
+            tables.append(pa.ipc.open_stream(stream).read_all().to_pandas(ignore_metadata=True))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _broke_off(str(error)) from error
+    # Without the mark at the end of a stream, the last rows may have been cut off.
+    if not body.endswith(END_OF_STREAM):
+        raise _broke_off("no end mark")
+    return tables
+
+
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+def _from_json(tables: Sequence[Mapping[str, Any]]) -> list[pd.DataFrame]:
+    # Phoenix numbers the columns: "0_context.span_id", "1_trace_id", ...
+    frames = []
+    for table in tables:
+        names = [field["name"] for field in table["schema"]["fields"]]
+        rows = pd.DataFrame(table["data"], columns=pd.Index(names), dtype=object)
+        frames.append(rows.rename(columns={name: name.partition("_")[2] for name in names}))
+    return frames
+
+
+def _broke_off(reason: str) -> PhoenixError:
+    return PhoenixError(
+        f"Phoenix broke off its answer to a span query ({reason}): read the log of the server that PHOENIX_ENDPOINT "
+        "names.",
+        retryable=True,
+    )
