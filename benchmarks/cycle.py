@@ -21,6 +21,7 @@ from pathlib import Path
 
 import dagster as dg
 import ibis
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -63,10 +64,10 @@ def measure(home: Path) -> dict[str, float]:
     window = windows[1]
 
     source = SpanFilesResource(folder=str(settings.inbox / "spans"), agent_attributes=list(fleet.agent_attributes))
-    spans = source.read_spans(window.start, window.end).frame
+    spans = pd.concat(source.read_spans(window.start, window.end))
 
     def functions_only() -> None:
-        read = source.read_spans(window.start, window.end).frame
+        read = pd.concat(source.read_spans(window.start, window.end))
         tasks = tasks_from_spans(own_spans(ibis.memtable(read)), window.start, window.end)
         frame = AGENT_TASKS.conform(tasks.to_pandas())
         metrics_from_tasks(ibis.memtable(frame), fleet.window).to_pandas()

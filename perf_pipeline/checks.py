@@ -11,10 +11,12 @@ import dagster as dg
 import pandas as pd
 
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.monitoring.span_faults import SpanFaults
 from perf_pipeline.tables import Table
 
 SCHEMA = "schema"
 SOURCE_COMPLETE = "source_complete"
+CLOCKS_AGREE = "clocks_agree"
 AGENTS_KNOWN = "agents_known"
 SPANS_OWNED = "spans_owned"
 FLEET_AT_WORK = "fleet_at_work"
@@ -41,8 +43,17 @@ def schema_result(table: Table, frame: pd.DataFrame) -> dg.AssetCheckResult:
     return _result(SCHEMA, problems, dg.AssetCheckSeverity.ERROR)
 
 
+def refused_result(problems: Sequence[str]) -> dg.AssetCheckResult:
+    """The schema check of rows that were refused while they were read, in the words of the refusals."""
+    return _result(SCHEMA, problems, dg.AssetCheckSeverity.ERROR)
+
+
 def source_complete_result(problems: Sequence[str]) -> dg.AssetCheckResult:
     return _result(SOURCE_COMPLETE, problems, dg.AssetCheckSeverity.ERROR)
+
+
+def clocks_agree_result(faults: SpanFaults) -> dg.AssetCheckResult:
+    return _result(CLOCKS_AGREE, faults.problems, dg.AssetCheckSeverity.WARN)
 
 
 def agents_known_result(agents: Sequence[str], fleet: FleetConfig) -> dg.AssetCheckResult:

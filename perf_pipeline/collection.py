@@ -1,85 +1,109 @@
-"""How a source is read for the windows of a run: what could not be read never replaces what could."""
+"""How a source is read for the windows of a run: what could not be read never replaces what could.
+
+A window's rows are put in their place first, and its health is recorded after that: a process that is killed in
+between leaves a window that is read again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
 
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import SourceHealth, SourceStatus
-from perf_pipeline.tables import Table
+from perf_pipeline.tables import Table, TableError
+from resources.lake import Lake
 from resources.reading import Reading, SourceError
+
+Read = Callable[[datetime, datetime], Iterable[Reading]]
 
 
 @dataclass(frozen=True)
-class Collected:
-    """The rows of all windows, how well each window could be read, and why a source did not answer."""
+class CollectedWindow:
+    """What came of reading a window: the health that now holds for it, and what this reading found.
 
-    frame: pd.DataFrame
-    health: list[SourceHealth]
-    failures: list[str]
+    `failure` says why the reading was not used, `refused` what was wrong with rows that do not fit their table.
+    """
 
-    @property
-    def late_rows(self) -> int:
-        return sum(reading.late_rows for reading in self.health)
+    health: SourceHealth
+    failure: str = ""
+    refused: str = ""
+    duplicates: int = 0
 
     @property
     def problems(self) -> list[str]:
-        """Why the rows may be incomplete, a sentence for each reason."""
-        reasons = [reading.reason for reading in self.health if reading.reason]
-        return list(dict.fromkeys([*reasons, *self.failures]))
+        """Why the window's rows may be incomplete, a sentence for each reason."""
+        return [reason for reason in dict.fromkeys([self.health.reason, self.failure]) if reason]
 
 
 def collect(
     source: str,
     table: Table,
     windows: Sequence[Window],
-    read: Callable[[datetime, datetime], Reading],
-    previous: Callable[[Window], pd.DataFrame | None],
+    read: Read,
+    lake: Lake,
     known: Sequence[SourceHealth],
-    now: datetime,
-) -> Collected:
-    """Read each window. `previous` gives the rows that an earlier run stored, or None for none.
+    clock: Callable[[], datetime],
+) -> Iterator[CollectedWindow]:
+    """Read each window into the lake, and say how that went as soon as its rows are in their place.
 
     A window that cannot be read keeps its earlier rows and, if these were complete when it had closed, its earlier
     health: its old `collected_at` shows that the later reading is still owed. A partial reading does not replace a
-    complete one either. Late rows are those that the earlier run, made after the window closed, did not have.
+    complete one either. `collected_at` is when the reading began. Late rows are those that the earlier reading, made
+    after the window closed, did not have.
     """
-    frames: list[pd.DataFrame] = []
-    health: list[SourceHealth] = []
-    failures: list[str] = []
     earlier = {reading.window_start: reading for reading in known if reading.source == source}
     for window in windows:
-        stored, before = previous(window), earlier.get(window.start)
-        had_closed = before is not None and before.collected_at >= window.end
-        was_complete = before is not None and before.status is SourceStatus.COMPLETE
-        stands = before if had_closed and was_complete and stored is not None else None
-        try:
-            reading = read(window.start, window.end)
-        except SourceError as error:
-            frames.append(table.empty() if stored is None else stored)
-            failures.append(str(error))
-            if stands:
-                health.append(stands)
-            else:
-                health.append(
-                    SourceHealth(source, window.start, SourceStatus.UNAVAILABLE, str(error), len(frames[-1]), 0, now)
-                )
-            continue
-        if reading.gaps and stands and stored is not None:
-            frames.append(stored)
-            failures.extend(reading.gaps)
-            health.append(stands)
-            continue
-        frames.append(reading.frame)
-        late = max(len(reading.frame) - len(stored), 0) if stored is not None and had_closed else 0
-        status = SourceStatus.PARTIAL if reading.gaps else SourceStatus.COMPLETE
-        reason = " ".join(reading.gaps)
-        total_late = late + (before.late_rows if before and had_closed else 0)
-        health.append(SourceHealth(source, window.start, status, reason, len(reading.frame), total_late, now))
-    filled = [frame for frame in frames if len(frame)]
-    frame = table.conform(pd.concat(filled, ignore_index=True)) if filled else table.empty()
-    return Collected(frame, health, failures)
+        yield _collect(source, table, window, read, lake, earlier.get(window.start), clock())
+
+
+def _collect(
+    source: str, table: Table, window: Window, read: Read, lake: Lake, before: SourceHealth | None, now: datetime
+) -> CollectedWindow:
+    stored = lake.count(table, window.start)
+    had_closed = before is not None and before.collected_at >= window.end
+    was_complete = before is not None and before.status is SourceStatus.COMPLETE
+    stands = before if had_closed and was_complete and stored is not None else None
+    nothing_new = SourceHealth(source, window.start, SourceStatus.UNAVAILABLE, "", stored or 0, 0, now)
+    gaps: list[str] = []
+    try:
+        with lake.replacing(table, window.start) as partition:
+            for reading in read(window.start, window.end):
+                gaps.extend(reading.gaps)
+                partition.add(_within(reading.frame, table, window))
+            if gaps and stands:
+                return CollectedWindow(stands, " ".join(gaps))
+            partition.commit()
+    except SourceError as error:
+        reason, refused = str(error), ""
+    except TableError as error:
+        reason = refused = str(error)
+    else:
+        late = max(partition.rows - stored, 0) if stored is not None and had_closed else 0
+        health = SourceHealth(
+            source=source,
+            window_start=window.start,
+            status=SourceStatus.PARTIAL if gaps else SourceStatus.COMPLETE,
+            reason=" ".join(gaps),
+            rows=partition.rows,
+            late_rows=late + (before.late_rows if before and had_closed else 0),
+            collected_at=now,
+        )
+        return CollectedWindow(health, duplicates=partition.duplicates)
+    if stands:
+        return CollectedWindow(stands, reason, refused)
+    return CollectedWindow(replace(nothing_new, reason=reason), reason, refused)
+
+
+def _within(frame: pd.DataFrame, table: Table, window: Window) -> pd.DataFrame:
+    times = frame[table.time_column]
+    outside = int(((times < window.start) | (times >= window.end)).sum())
+    if outside:
+        raise TableError(
+            f"The source of {table.name} gave {outside} of {len(frame)} rows that lie outside the window that was "
+            f"asked for, {window.key}: it does not keep to the times of a request, so nothing of it was used."
+        )
+    return frame

@@ -17,6 +17,7 @@ from perf_pipeline.assets.optimization_decisions import optimization_decisions_a
 from perf_pipeline.assets.raw_logs import raw_logs_asset
 from perf_pipeline.assets.raw_spans import raw_spans_asset
 from perf_pipeline.assets.task_counts import task_counts_asset
+from perf_pipeline.assets.task_states import task_states_asset
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
 from perf_pipeline.jobs import monitoring_job, summary_job
@@ -37,6 +38,7 @@ def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Defini
                 raw_spans_asset(fleet),
                 raw_logs_asset(fleet),
                 task_counts_asset(fleet),
+                task_states_asset(fleet),
                 change_events_asset(fleet),
                 agent_tasks_asset(fleet),
                 agent_metrics_asset(fleet),

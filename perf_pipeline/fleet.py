@@ -10,7 +10,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -126,6 +126,14 @@ class AgentConfig(_Model):
     score_weights: ScoreWeights | None = None
 
 
+class SourcesConfig(_Model):
+    """How the sources are read. Where they are and how to log in is in the environment (`settings.py`)."""
+
+    phoenix_road: Literal["query", "rest", "mcp", "postgres"] = "query"
+    phoenix_mcp_command: tuple[str, ...] = ()
+    railway_log_retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+
+
 class FleetConfig(_Model):
     """The whole of fleet.yaml. Times are in the team's `timezone` only where a field says so; else UTC."""
 
@@ -142,6 +150,7 @@ class FleetConfig(_Model):
     act_within_hours: Annotated[Hours, Field(gt=0)]
     agent_attributes: Annotated[tuple[str, ...], Field(min_length=1)]
     ignored_agents: tuple[str, ...] = ()
+    sources: SourcesConfig = SourcesConfig()
     score_weights: ScoreWeights
     detection: DetectionPolicy
     optimization_policies: dict[str, OptimizationPolicy]

@@ -8,7 +8,14 @@ from __future__ import annotations
 import dagster as dg
 
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.settings import PhoenixSettings, RailwaySettings, Settings, SlackSettings, SupabaseSettings
+from perf_pipeline.settings import (
+    PhoenixSettings,
+    RailwaySettings,
+    Settings,
+    SettingsError,
+    SlackSettings,
+    SupabaseSettings,
+)
 from perf_pipeline.tables import TABLES
 from resources.lake import Lake, LakeIOManager, LakeResource
 from resources.ledger import LedgerResource
@@ -30,7 +37,7 @@ def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, obj
         "lake_io": LakeIOManager(Lake(settings.lake_url), TABLES),
         "ledger": LedgerResource(url=ledger_url),
         "span_source": _span_source(settings, settings.phoenix, fleet),
-        "log_source": _log_source(settings, settings.railway),
+        "log_source": _log_source(settings, settings.railway, fleet),
         "task_source": _task_source(settings, settings.supabase),
         "messenger": _messenger(settings, settings.slack, fleet),
     }
@@ -38,6 +45,11 @@ def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, obj
 
 def _span_source(settings: Settings, phoenix: PhoenixSettings | None, fleet: FleetConfig) -> object:
     attributes = list(fleet.agent_attributes)
+    if phoenix is not None and fleet.sources.phoenix_road == "postgres" and not phoenix.has_database:
+        raise SettingsError(
+            "PHOENIX_SQL_DATABASE_URL is not set, though fleet.yaml has sources.phoenix_road: postgres: set it to "
+            "Phoenix's database, such as postgresql://reader:password@host:5432/phoenix, or choose another road."
+        )
     if phoenix is None:
         return SpanFilesResource(folder=str(settings.inbox / "spans"), agent_attributes=attributes)
     return PhoenixResource(
@@ -45,10 +57,13 @@ def _span_source(settings: Settings, phoenix: PhoenixSettings | None, fleet: Fle
         project=phoenix.project,
         api_key=dg.EnvVar("PHOENIX_API_KEY") if phoenix.has_api_key else "",
         agent_attributes=attributes,
+        road=fleet.sources.phoenix_road,
+        mcp_command=list(fleet.sources.phoenix_mcp_command),
+        database_url=dg.EnvVar("PHOENIX_SQL_DATABASE_URL") if phoenix.has_database else "",
     )
 
 
-def _log_source(settings: Settings, railway: RailwaySettings | None) -> object:
+def _log_source(settings: Settings, railway: RailwaySettings | None, fleet: FleetConfig) -> object:
     if railway is None:
         return LogFilesResource(folder=str(settings.inbox))
     return RailwayResource(
@@ -58,6 +73,7 @@ def _log_source(settings: Settings, railway: RailwaySettings | None) -> object:
         environment_id=railway.environment_id,
         project_id=railway.project_id,
         service_id=railway.service_id,
+        log_retention_days=fleet.sources.railway_log_retention_days,
     )
 
 

@@ -23,6 +23,7 @@ class PhoenixSettings:
     endpoint: str
     project: str
     has_api_key: bool
+    has_database: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def _phoenix(env: Mapping[str, str]) -> PhoenixSettings | None:
         env, "PHOENIX_ENDPOINT", names, f"set it to your server, such as http://localhost:6006 or {HOSTED_PHOENIX}"
     )
     project = _required(env, "PHOENIX_PROJECT_NAME", names, "set it to the project that your agents are traced to")
-    return PhoenixSettings(_url(endpoint, "PHOENIX_ENDPOINT"), project, "PHOENIX_API_KEY" in env)
+    return PhoenixSettings(
+        _url(endpoint, "PHOENIX_ENDPOINT"), project, "PHOENIX_API_KEY" in env, "PHOENIX_SQL_DATABASE_URL" in env
+    )
 
 
 def _supabase(env: Mapping[str, str]) -> SupabaseSettings | None:

@@ -16,6 +16,7 @@ import pandas as pd
 from upath import UPath
 
 from perf_pipeline.tables import Table
+from resources.lake_partition import PartitionReplacement
 
 if TYPE_CHECKING:
     import ibis
@@ -33,6 +34,20 @@ class Lake:
     def write(self, table: Table, start: datetime, frame: pd.DataFrame) -> None:
         """Replace the partition that begins at `start`."""
         write_parquet(self.path(table, start), table.conform(frame))
+
+    def replacing(self, table: Table, start: datetime) -> PartitionReplacement:
+        """The rows that are to stand in the partition that begins at `start`, given in parts."""
+        return PartitionReplacement(table, self.path(table, start))
+
+    def count(self, table: Table, start: datetime) -> int | None:
+        """How many rows the partition that begins at `start` holds; None where it does not exist."""
+        path = self.path(table, start)
+        if not path.exists():
+            return None
+        from pyarrow.parquet import read_metadata
+
+        with path.open("rb") as file:
+            return read_metadata(file).num_rows
 
     def files(self, table: Table, start: datetime, end: datetime) -> list[UPath]:
         """The files of the partitions that begin in `[start, end)`, oldest first."""

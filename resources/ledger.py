@@ -57,6 +57,16 @@ class Ledger:
         rows = self._all(query.order_by(table.c.window_start, table.c.source))
         return [SourceHealth(**{**row, "status": SourceStatus(row["status"])}) for row in rows]
 
+    def arrival_position(self, source: str) -> str | None:
+        """How far the arrivals of a source have been looked at; None where they never were."""
+        table = schema.arrival_positions
+        rows = self._all(sa.select(table.c.position).where(table.c.source == source))
+        return rows[0]["position"] if rows else None
+
+    def record_arrival_position(self, source: str, position: str, now: datetime) -> None:
+        row = {"source": source, "position": position, "updated_at": now}
+        self._replace(schema.arrival_positions, [row], ["source"])
+
     # Incidents
 
     def record_incidents(self, incidents: Iterable[Incident]) -> None:

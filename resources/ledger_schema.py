@@ -39,6 +39,14 @@ source_health = sa.Table(
     sa.Column("collected_at", UtcTime, nullable=False),
 )
 
+arrival_positions = sa.Table(
+    "arrival_positions",
+    metadata,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("position", sa.String, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+)
+
 incidents = sa.Table(
     "incidents",
     metadata,

@@ -1,87 +1,56 @@
-"""OpenTelemetry spans as rows of `raw_spans`: which attributes fill which column, and OTLP's JSON layout.
+"""OTLP, OpenTelemetry's layout of exported spans, in JSON and in protobuf, as rows of `span_columns.raw_spans`.
 
-What does not belong here: where spans come from (files, a server) and what they mean for an agent.
+What does not belong here: where exports come from (files, a server) and which attribute fills which column.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import orjson
 import pandas as pd
 
-from perf_pipeline.tables import RAW_SPANS
-from resources.span_attributes import COLUMN_ATTRIBUTES, KIND_ATTRIBUTE
+from perf_pipeline.tables import TEXT
+from resources.span_attributes import KIND_ATTRIBUTE, wanted_attributes
+from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE
 
 METADATA = "metadata"
-STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
-COUNTS = ("prompt_tokens", "completion_tokens")
-AMOUNTS = ("cost_usd",)
-ATTRIBUTE_COLUMNS = ("agent", "kind", *COLUMN_ATTRIBUTES)
+STATUS = {1: "OK", 2: "ERROR", "STATUS_CODE_OK": "OK", "STATUS_CODE_ERROR": "ERROR"}
+EXCEPTION = frozenset({"exception.type"})
+LATEST = 1 << 63
+"""Nanoseconds since 1970 that no clock shows before the year 2262."""
 
-Row = dict[str, Any]
-"""A row of `raw_spans`, except that `start_time` and `end_time` are still integers: nanoseconds since 1970 UTC."""
+NOT_OTLP = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
+"""What the readers raise where a message is not laid out as OTLP."""
 
-
-@lru_cache(maxsize=64)
-def attribute_targets(agent_attributes: tuple[str, ...]) -> Mapping[str, tuple[str, int]]:
-    """For each attribute that counts, the column that it may fill and its place in the order of preference."""
-    columns = {**COLUMN_ATTRIBUTES, "agent": agent_attributes, "kind": (KIND_ATTRIBUTE,)}
-    return {name: (column, place) for column, names in columns.items() for place, name in enumerate(names)}
+Attributes = dict[str, Any]
 
 
-def attribute_columns(name: str, attributes: dict[str, Any], agent_attributes: tuple[str, ...]) -> Row:
-    """The columns of `raw_spans` that a span's attributes fill; None where no attribute holds a value.
+class Row(NamedTuple):
+    """A span. Times are microseconds since 1970 UTC, 0 for a missing end; `attributes` are the wanted ones."""
 
-    `metadata.x` is looked for as an attribute of that name, then in the JSON object that OpenInference keeps in the
-    attribute `metadata`. DSPy's TOOL spans do not say which tool they call, so there the span's name does.
-    """
-    targets = attribute_targets(agent_attributes)
-    columns: Row = dict.fromkeys(ATTRIBUTE_COLUMNS)
-    places: dict[str, int] = {}
-    for attribute, value in (_metadata(attributes.get(METADATA)) | attributes).items():
-        column, place = targets.get(attribute, (None, 0))
-        if column is not None and place < places.get(column, len(targets)) and str(value).strip() and value is not None:
-            columns[column], places[column] = str(value), place
-    for column in COUNTS + AMOUNTS:
-        columns[column] = _number(columns[column])
-    columns["kind"] = (columns["kind"] or "UNKNOWN").upper()
-    if columns["kind"] == "TOOL" and columns["tool"] is None:
-        columns["tool"] = name.removesuffix(".__call__").removesuffix(".acall")
-    return columns
+    span_id: str
+    trace_id: str
+    parent_id: str | None
+    name: str | None
+    start_time: int
+    end_time: int
+    status_code: str
+    status_message: str | None
+    exception_type: str | None
+    attributes: Attributes
 
 
-def span_rows(
-    export: Mapping[str, Any], agent_attributes: tuple[str, ...], start_ns: int, end_ns: int
-) -> Iterable[Row]:
-    """Rows of the spans in an OTLP/JSON ExportTraceServiceRequest that started in [start_ns, end_ns).
-
-    Raises KeyError, TypeError, AttributeError or ValueError where the object is not laid out as OTLP/JSON.
-    """
-    wanted = frozenset({METADATA, *attribute_targets(agent_attributes)})
-    for resource_spans in export["resourceSpans"]:
-        shared = _attributes(resource_spans.get("resource", {}).get("attributes", ()), wanted)
-        for scope_spans in resource_spans.get("scopeSpans", ()):
-            for span in scope_spans.get("spans", ()):
-                if start_ns <= int(span["startTimeUnixNano"]) < end_ns:
-                    yield _span_row(span, shared, wanted, agent_attributes)
-
-
-def spans_frame(rows: Iterable[Row]) -> pd.DataFrame:
-    """Rows as a frame of `raw_spans`, in order of start; a span that was exported twice is there once."""
-    unique: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        unique.setdefault((row["trace_id"], row["span_id"]), row)
-    if not unique:
-        return RAW_SPANS.empty()
-    ordered = sorted(unique.values(), key=lambda row: (row["start_time"], row["trace_id"], row["span_id"]))
-    frame = pd.DataFrame({column: [row[column] for row in ordered] for column in RAW_SPANS.columns}, dtype=object)
-    for column in ("start_time", "end_time"):
-        frame[column] = pd.to_datetime(frame[column].astype("Int64"), unit="ns", utc=True)
-    return RAW_SPANS.conform(frame)
+TEXT_FIELDS = ("span_id", "trace_id", "parent_id", "name", "status_code", "status_message", EXCEPTION_TYPE)
+TIME_FIELDS = ("start_time", "end_time")
 
 
 def nanoseconds(time: datetime) -> int:
@@ -89,73 +58,220 @@ def nanoseconds(time: datetime) -> int:
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
-def _span_row(
-    span: Mapping[str, Any], shared: dict[str, Any], wanted: frozenset[str], agent_attributes: tuple[str, ...]
-) -> Row:
-    start = int(span["startTimeUnixNano"])
-    end: int | None = int(span.get("endTimeUnixNano") or 0)
-    if end < start:
-        end = None
-    status = span.get("status", {})
-    return {
-        "span_id": _hex_id(span["spanId"], 16),
-        "trace_id": _hex_id(span["traceId"], 32),
-        "parent_id": _hex_id(span["parentSpanId"], 16) if span.get("parentSpanId", "").strip("0") else None,
-        "name": str(span["name"]),
-        "start_time": start,
-        "end_time": end,
-        "latency_ms": None if end is None else (end - start) / 1e6,
-        "status": _status(status.get("code", 0)),
-        "status_message": status.get("message") or None,
-        "error_type": _exception_type(span.get("events", ())),
-    } | attribute_columns(span["name"], shared | _attributes(span.get("attributes", ()), wanted), agent_attributes)
+def wanted_of_spans(agent_attributes: Sequence[str]) -> frozenset[str]:
+    """The attributes to look for in an export."""
+    return frozenset({KIND_ATTRIBUTE, METADATA, *wanted_attributes(agent_attributes)})
 
 
-def _status(code: int | str) -> str:
-    # OTLP/JSON writes enumerations as numbers; protobuf's own JSON writes their names.
-    return STATUS[code] if isinstance(code, int) else code.removeprefix("STATUS_CODE_")
+def rows_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Rows as `span_columns.raw_spans` asks for them. An attribute that no row has is left out."""
+    fields = dict(zip(Row._fields, zip(*rows, strict=True) if rows else [()] * len(Row._fields), strict=True))
+    columns = {name: _text_column(fields[name]) for name in TEXT_FIELDS}
+    for name in TIME_FIELDS:
+        times = np.array(fields[name], dtype="int64").view("datetime64[us]")
+        columns[name] = pd.Series(pd.DatetimeIndex(times).tz_localize("UTC"))
+    attributes: Sequence[Attributes] = fields["attributes"]
+    for name in sorted(set().union(*attributes)):
+        columns[ATTRIBUTE + name] = _text_column([found.get(name) for found in attributes])
+    columns["span_kind"] = columns.pop(ATTRIBUTE + KIND_ATTRIBUTE, pd.Series(None, index=range(len(rows)), dtype=TEXT))
+    return pd.DataFrame(columns)
 
 
-def _hex_id(value: str, digits: int) -> str:
-    if len(value) != digits:
-        raise ValueError(f"the id {value[:40]!r} does not have {digits} hex digits")
-    return value.lower()
+def json_rows(content: bytes, wanted: frozenset[str], start_ns: int, end_ns: int) -> Iterator[Row]:
+    """The spans of an ExportTraceServiceRequest in JSON that started in [start_ns, end_ns). Raises one of NOT_OTLP.
+
+    A span that names no start belongs to no window, as Phoenix would put it into 1970.
+    """
+    export = _parsed(content)
+    if export == {}:
+        return
+    for resource_spans in export["resourceSpans"] or ():
+        shared = _json_attributes((resource_spans.get("resource") or {}).get("attributes"), wanted)
+        for scope_spans in resource_spans.get("scopeSpans") or ():
+            for span in scope_spans.get("spans") or ():
+                start = int(span.get("startTimeUnixNano") or 0)
+                if start_ns <= start < end_ns:
+                    yield _json_row(span, start, shared, wanted)
 
 
-def _exception_type(events: Iterable[Mapping[str, Any]]) -> str | None:
-    types = [
-        _attributes(event.get("attributes", ()), frozenset({"exception.type"})).get("exception.type")
-        for event in events
-        if event.get("name") == "exception"
-    ]
-    return types[-1] if types else None
+def _json_row(span: Mapping[str, Any], start: int, shared: Attributes, wanted: frozenset[str]) -> Row:
+    status = span.get("status") or {}
+    code = STATUS.get(status.get("code"), "UNSET")
+    parent = span.get("parentSpanId")
+    own = _json_attributes(span.get("attributes"), wanted)
+    return Row(
+        _hex_id(span["spanId"], 8),
+        _hex_id(span["traceId"], 16),
+        _hex_id(parent, 8) if parent and parent.strip("0") else None,
+        span.get("name"),
+        start // 1000,
+        _microseconds(int(span.get("endTimeUnixNano") or 0)),
+        code,
+        status.get("message"),
+        _last_exception(span.get("events") or ()) if code == "ERROR" else None,
+        shared | own if shared else own,
+    )
 
 
-def _attributes(pairs: Iterable[Mapping[str, Any]], wanted: frozenset[str]) -> dict[str, Any]:
-    return {pair["key"]: _value(pair["value"]) for pair in pairs if pair["key"] in wanted}
+def _parsed(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        # Python's own writer puts NaN and halves of characters into JSON, which others refuse.
+        lenient = json.loads(content, parse_constant=str, parse_float=_float_or_text)
+        return orjson.loads(json.dumps(lenient, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"))
 
 
-def _value(value: Mapping[str, Any]) -> Any:
-    kind, content = next(iter(value.items()), ("", None))
-    return int(content) if kind == "intValue" and content is not None else content
+def _float_or_text(digits: str) -> float | str:
+    return number if math.isfinite(number := float(digits)) else digits
 
 
-def _metadata(value: Any) -> dict[str, Any]:
-    return _metadata_attributes(value) if isinstance(value, str) else {}
+def _json_attributes(pairs: Iterable[Mapping[str, Any]] | None, wanted: frozenset[str]) -> Attributes:
+    found: Attributes = {}
+    for pair in pairs or ():
+        name = pair["key"]
+        if name in wanted:
+            value = pair.get("value")
+            # Nearly all values are texts, and a function call for each costs as much as all of this.
+            text = value.get("stringValue") if isinstance(value, dict) else None
+            found[name] = text if isinstance(text, str) else _json_value(value)
+    return _with_metadata(found, wanted) if METADATA in found else found
+
+
+def _json_value(value: Any) -> int | float | None:
+    """A number or a flag; None for what fills no column: lists, objects, bytes, and what is not laid out as a value."""
+    if not isinstance(value, dict):
+        return None
+    if isinstance(flag := value.get("boolValue"), bool):
+        return flag
+    number = value.get("intValue")
+    try:
+        if number is not None:
+            return int(number)
+        return _finite(float(value["doubleValue"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _last_exception(events: Iterable[Mapping[str, Any]]) -> str | None:
+    kinds = [_json_attributes(event.get("attributes"), EXCEPTION).get("exception.type") for event in events]
+    return next((str(kind) for kind in reversed(kinds) if kind), None)
+
+
+def protobuf_rows(content: bytes, wanted: frozenset[str], start_ns: int, end_ns: int) -> Iterator[Row]:
+    """The same of one in protobuf."""
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    try:
+        export = ExportTraceServiceRequest.FromString(content)
+    except DecodeError as error:
+        raise ValueError(error) from error
+    for resource_spans in export.resource_spans:
+        shared = _protobuf_attributes(resource_spans.resource.attributes, wanted)
+        for scope_spans in resource_spans.scope_spans:
+            for span in scope_spans.spans:
+                start = span.start_time_unix_nano
+                # Metrics and logs are laid out alike, and would pass for spans without a start.
+                if start_ns <= start < end_ns or not start:
+                    row = _protobuf_row(span, start, shared, wanted)
+                    if start:
+                        yield row
+
+
+def _protobuf_row(span: Any, start: int, shared: Attributes, wanted: frozenset[str]) -> Row:
+    code = STATUS.get(span.status.code, "UNSET")
+    parent = span.parent_span_id
+    own = _protobuf_attributes(span.attributes, wanted)
+    return Row(
+        _id_of_bytes(span.span_id, 8).hex(),
+        _id_of_bytes(span.trace_id, 16).hex(),
+        _id_of_bytes(parent, 8).hex() if parent.strip(b"\0") else None,
+        span.name,
+        start // 1000,
+        _microseconds(span.end_time_unix_nano),
+        code,
+        span.status.message,
+        _last_protobuf_exception(span.events) if code == "ERROR" else None,
+        shared | own if shared else own,
+    )
+
+
+def _protobuf_attributes(pairs: Iterable[Any], wanted: frozenset[str]) -> Attributes:
+    found = {pair.key: _protobuf_value(pair.value) for pair in pairs if pair.key in wanted}
+    return _with_metadata(found, wanted) if METADATA in found else found
+
+
+def _protobuf_value(value: Any) -> str | int | float | None:
+    kind = value.WhichOneof("value")
+    if kind == "double_value":
+        return _finite(value.double_value)
+    return getattr(value, kind) if kind in {"string_value", "int_value", "bool_value"} else None
+
+
+def _last_protobuf_exception(events: Sequence[Any]) -> str | None:
+    kinds = [_protobuf_attributes(event.attributes, EXCEPTION).get("exception.type") for event in events]
+    return next((str(kind) for kind in reversed(kinds) if kind), None)
+
+
+def _with_metadata(found: Attributes, wanted: frozenset[str]) -> Attributes:
+    """`metadata.x` is an attribute of that name or, as OpenInference writes it, a field of the JSON in `metadata`."""
+    text = found.pop(METADATA)
+    return _metadata_attributes(text, wanted) | found if isinstance(text, str) else found
 
 
 # The spans of a task repeat the same metadata.
-@lru_cache(maxsize=4096)
-def _metadata_attributes(text: str) -> dict[str, Any]:
+@lru_cache(maxsize=256)
+def _metadata_attributes(text: str, wanted: frozenset[str]) -> Attributes:
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
+        metadata = _parsed(text.encode())
+    except NOT_OTLP:
         return {}
-    return {f"{METADATA}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {}
+    found: Attributes = {}
+    for name, path in _metadata_paths(wanted):
+        value = metadata
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            found[name] = value
+    return found
 
 
-def _number(text: str | None) -> float | None:
+@lru_cache(maxsize=8)
+def _metadata_paths(wanted: frozenset[str]) -> list[tuple[str, list[str]]]:
+    return [(name, name.split(".")[1:]) for name in wanted if name.startswith(f"{METADATA}.")]
+
+
+def _text_column(values: Sequence[Any]) -> pd.Series:
+    import pyarrow as pa
+
     try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
+        texts = pa.array(values, pa.large_string())
+        return pd.Series(pd.arrays.ArrowStringArray(texts, dtype=TEXT))  # pyright: ignore[reportCallIssue]
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return pd.Series(values, dtype=object)
+
+
+def _hex_id(value: str, size: int) -> str:
+    if len(value) == size * 2:
+        return _id_of_bytes(bytes.fromhex(value), size).hex()
+    # Protobuf's own JSON writes bytes in base64, which OTLP does not allow and some exporters do.
+    try:
+        decoded = base64.b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), altchars=b"-_")
+    except binascii.Error:
+        decoded = b""
+    return _id_of_bytes(decoded, size, value).hex()
+
+
+def _id_of_bytes(value: bytes, size: int, written: object = None) -> bytes:
+    if len(value) != size:
+        raise ValueError(f"the id {str(written or value.hex())[:40]!r} does not have {size * 2} hex digits")
+    return value
+
+
+def _microseconds(time_ns: int) -> int:
+    return time_ns // 1000 if 0 < time_ns < LATEST else 0
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

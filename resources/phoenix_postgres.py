@@ -1,9 +1,116 @@
-"""The PostgreSQL road."""
+"""The PostgreSQL road: Phoenix's own tables, read beside the server. For volume: it asks nothing of Phoenix's process."""
 
-from contextlib import contextmanager
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from resources.jsonb_columns import last_text_column, text_column, value_column
+from resources.phoenix_project import named_project
+from resources.phoenix_road import ARRIVALS_AT_ONCE, SpanRoad
+from resources.phoenix_tables import NEWEST_SPAN, PROJECTS, arrivals_query, spans_query
+from resources.postgres_connection import PostgresConnection, open_postgres
+from resources.sources import Arrivals
+from resources.span_attributes import KIND_ATTRIBUTE
+from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IDS_LOOKED_BACK = 1000
+"""An id is given when a span is written, and seen when its transaction ends: a span may appear after one with a larger
+id. Phoenix writes at most 100 spans in a transaction, so this is enough for ten servers that write at once."""
 
 
 @contextmanager
-def open_postgres_road(*_a):
-    raise NotImplementedError
-    yield
+def open_postgres_road(
+    database_url: str, project: str, attributes: Sequence[str], timeout_seconds: float
+) -> Iterator[SpanRoad]:
+    """The road to a project, given by name or id, in the database that PHOENIX_SQL_DATABASE_URL names.
+
+    It reads the tables projects, traces and spans, and writes nothing. Raises PhoenixError.
+    """
+    with open_postgres(database_url, timeout_seconds) as connection:
+        with connection.snapshot() as snapshot:
+            found = snapshot.table(PROJECTS).to_pylist()
+        known = [{"name": row["name"], "id": _global_id("Project", row["id"]), "row": row["id"]} for row in found]
+        row = named_project(known, project, f"PostgreSQL at {connection.address.public}")["row"]
+        yield PostgresRoad(connection, row, attributes)
+
+
+class PostgresRoad:
+    """Reads one project, named by its row's id."""
+
+    def __init__(self, connection: PostgresConnection, project: int, attributes: Sequence[str]) -> None:
+        self._connection = connection
+        self._project = project
+        self._attributes = attributes
+
+    def parts(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
+        query = spans_query(self._project, [KIND_ATTRIBUTE, *self._attributes], start, end)
+        with self._connection.snapshot() as snapshot, closing(snapshot.batches(query)) as batches:
+            for batch in batches:
+                yield _rows(batch, self._attributes)
+
+    def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
+        with self._connection.snapshot() as snapshot:
+            newest = snapshot.table(NEWEST_SPAN).column("newest")[0].as_py()
+            after = _span_row(position)
+            # In a database that was set up anew, ids begin again.
+            after = None if after is None or after > newest else after - IDS_LOOKED_BACK
+            found = snapshot.table(arrivals_query(self._project, after, since, before, ARRIVALS_AT_ONCE))
+        reached = found.column("id")[-1].as_py() if len(found) == ARRIVALS_AT_ONCE else newest
+        return Arrivals(_global_id("Span", reached), _arrived(found))
+
+
+def _rows(batch: pa.RecordBatch, attributes: Sequence[str]) -> pd.DataFrame:
+    """The answer to `spans_query`, for the span's kind and the attributes, as rows of `span_columns.raw_spans`."""
+    span_id, trace_id, parent_id, name, start, end, status, message, exceptions, kind, *values = batch.columns
+    columns = {
+        "span_id": text_column(span_id),
+        "trace_id": text_column(trace_id),
+        "parent_id": text_column(parent_id),
+        "name": text_column(name),
+        # The table's own column knows only the kinds of that version of Phoenix.
+        "span_kind": value_column(kind).fillna("UNKNOWN"),
+        "start_time": start.to_pandas(),
+        "end_time": end.to_pandas(),
+        "status_code": text_column(status),
+        "status_message": text_column(message),
+        EXCEPTION_TYPE: last_text_column(exceptions),
+    }
+    named = zip(attributes, values, strict=True)
+    return pd.DataFrame(columns | {ATTRIBUTE + attribute: value_column(value) for attribute, value in named})
+
+
+def _arrived(found: pa.Table) -> pd.DataFrame:
+    """The answer to `arrivals_query` as `sources.Arrivals` names it."""
+    found = found.combine_chunks()
+    return pd.DataFrame(
+        {
+            "trace_id": text_column(found.column("trace_id")),
+            "span_id": text_column(found.column("span_id")),
+            "start_time": found.column("start_time").to_pandas(),
+        }
+    )
+
+
+def _global_id(kind: str, row: int) -> str:
+    """A row's id as Phoenix's interfaces name it, so that a position is one for every road."""
+    return b64encode(f"{kind}:{row}".encode()).decode()
+
+
+def _span_row(position: str | None) -> int | None:
+    """The row's id in a position; None where there is none."""
+    if not position:
+        return None
+    try:
+        kind, _, row = b64decode(position, validate=True).decode().partition(":")
+        return int(row) if kind == "Span" else None
+    except ValueError:
+        return None

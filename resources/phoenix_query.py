@@ -27,7 +27,7 @@ FEW_SPANS = 2_000
 REQUESTS_AT_ONCE = 2
 """Phoenix answers two requests a fifth faster than one after the other; more would only keep its other users waiting."""
 
-ON_EVERY_SPAN = ("agent.name", "metadata", "session")
+ON_MOST_SPANS = ("agent.name", "metadata", "session")
 """Roots or names of attributes that DSPy's tracer puts on most spans: not worth a query of their own."""
 
 Query = Mapping[str, Any]
@@ -107,21 +107,18 @@ def whole_query(attributes: Sequence[str]) -> Query:
 
 
 def grouped_queries(attributes: Sequence[str]) -> list[Query]:
-    """The same in several queries: all fields with the common attributes of every span, and then, for each root of
-    attributes such as `llm`, those of the spans that have one.
+    """The same in three queries: all fields with the attributes that most spans have, of every span; those of language-
+    model calls, of spans that have any; and those that few tracers write, of spans that have any.
 
     The first query comes first on purpose: a span that arrives between two queries is then in none, or in all.
     """
-    groups: dict[str, list[str]] = {}
+    common, calls, rare = [], [], []
     for name in attributes:
         root = name.partition(".")[0]
-        groups.setdefault("" if name in ON_EVERY_SPAN or root in ON_EVERY_SPAN else root, []).append(name)
-    common = groups.pop("", [])
-    single = {root: names for root, names in groups.items() if len(names) == 1}
-    rare = [name for names in single.values() for name in names]
-    several = [names for root, names in groups.items() if root not in single]
+        group = common if name in ON_MOST_SPANS or root in ON_MOST_SPANS else calls if root == "llm" else rare
+        group.append(name)
     first = _query({field: field for field in SPAN_FIELDS} | _selection(common))
-    return [first, *(_query(_selection(names), _present(names)) for names in [*several, rare] if names)]
+    return [first, *(_query(_selection(names), _present(names)) for names in (calls, rare) if names)]
 
 
 def rows_of_answer(answer: QueryAnswer, queries: Sequence[Query]) -> pd.DataFrame:
@@ -137,10 +134,10 @@ def rows_of_answer(answer: QueryAnswer, queries: Sequence[Query]) -> pd.DataFram
                 "old: compare it with the versions that the README names.",
                 retryable=False,
             )
-    rows, *others = (table.drop_duplicates("span_id", ignore_index=True) for table in tables)
+    rows, *others = tables
     for other in others:
         if len(other):
-            rows = rows.merge(other, on="span_id", how="left")
+            rows = rows.merge(other.drop_duplicates("span_id"), on="span_id", how="left")
     for column in ("start_time", "end_time"):
         rows[column] = pd.to_datetime(rows[column], utc=True, format="ISO8601")
     return rows

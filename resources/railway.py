@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,14 +13,12 @@ import pandas as pd
 from pydantic import Field
 
 from perf_pipeline.tables import CHANGE_EVENTS, RAW_LOGS
-from resources.railway_api import RailwayApi
+from resources.railway_answers import Deployment, DeploymentMeta, DeploymentsAnswer, LogLine, LogsAnswer, parse_answer
+from resources.railway_api import MAX_WAIT_SECONDS, RailwayApi
 from resources.reading import RailwayError, Reading
 
 AGENT_KEYS = ("agent", "agent_name", "agent.name")
 """Attributes of a log line that may name its agent, in order of preference."""
-
-RAN = frozenset({"SUCCESS", "CRASHED", "SLEEPING", "REMOVING", "REMOVED"})
-"""Deployments that went live, even if only to crash. The other statuses changed nothing yet, or never will."""
 
 MAX_LINES_PER_REQUEST = 64_000
 DEPLOYMENTS_PER_REQUEST = 50
@@ -41,18 +38,11 @@ query logs($environmentId: String!, $filter: String, $beforeLimit: Int, $beforeD
 _DEPLOYMENTS = """
 query deployments($input: DeploymentListInput!, $first: Int, $after: String) {
   deployments(input: $input, first: $first, after: $after) {
-    edges { node { id status createdAt serviceId meta } }
+    edges { cursor node { id status createdAt serviceId meta } }
     pageInfo { hasNextPage endCursor }
   }
 }
 """
-
-
-@dataclass(frozen=True)
-class _Line:
-    ns: int
-    """When it was written, in nanoseconds since 1970 (UTC)."""
-    log: dict[str, Any]
 
 
 class RailwayResource(dg.ConfigurableResource):
@@ -65,7 +55,11 @@ class RailwayResource(dg.ConfigurableResource):
     project_id: str = Field(description="RAILWAY_PROJECT_ID.")
     service_id: str | None = Field(default=None, description="RAILWAY_SERVICE_ID; none reads all services.")
     lines_per_request: int = Field(default=1000, ge=1, le=MAX_LINES_PER_REQUEST, description="Log lines per page.")
+    log_retention_days: int = Field(default=30, ge=1, description="Days that Railway keeps logs on your plan.")
     request_timeout_seconds: float = Field(default=30, gt=0)
+    max_wait_seconds: float = Field(
+        default=MAX_WAIT_SECONDS, ge=0, description="The most that one reading waits for rate limits, in seconds."
+    )
 
     def describe(self) -> str:
         service = f", service {self.service_id}" if self.service_id else ""
@@ -77,12 +71,14 @@ class RailwayResource(dg.ConfigurableResource):
         Railway gives nanoseconds and the table holds microseconds. The bounds are compared in nanoseconds and then
         cut, never rounded, to microseconds; start and end are whole microseconds, so that a line stays on its side.
 
-        Lines that Railway dropped are named in the gaps. Raises RailwayError where the lines are not complete.
+        Lines that Railway dropped, and a window from which it may have deleted lines by now, are named in the gaps.
+        Raises RailwayError where the lines are not complete.
         """
+        gone = _gone(start, datetime.now(UTC), self.log_retention_days)
         with self._connect() as api:
             lines, gaps = self._page_logs(api, _to_ns(start), _to_ns(end))
         lines.sort(key=lambda line: line.ns)
-        return Reading(RAW_LOGS.conform(_log_frame(lines)), (*gaps, *_dropped(lines)))
+        return Reading(RAW_LOGS.conform(_log_frame(lines)), (*gone, *gaps, *_dropped(lines)))
 
     def read_deployments(self, start: datetime, end: datetime) -> Reading:
         """The deployments created at start <= time < end (aware) that went live, oldest first, as CHANGE_EVENTS.
@@ -91,36 +87,38 @@ class RailwayResource(dg.ConfigurableResource):
         not a change yet: a later reading of the same window has it. Versions are short commit hashes, and missing for
         a deployment without a commit. Raises RailwayError where the deployments are not complete.
         """
-        deployments: list[dict[str, Any]] = []
+        deployments: list[Deployment] = []
         requests_before_start = 0
         with self._connect() as api:
             for page in self._deployment_pages(api):
                 deployments += page
-                ran = [node for node in deployments if node["status"] in RAN]
-                if not page or _time(page[-1]["createdAt"]) >= start:
+                ran = [deployment for deployment in deployments if deployment.ran]
+                if not page or page[-1].created_at >= start:
                     continue
                 requests_before_start += 1
-                in_window = {node["serviceId"] for node in ran if start <= _time(node["createdAt"]) < end}
-                before_window = {node["serviceId"] for node in ran if _time(node["createdAt"]) < start}
+                in_window = {deployment.service_id for deployment in ran if start <= deployment.created_at < end}
+                before_window = {deployment.service_id for deployment in ran if deployment.created_at < start}
                 if in_window <= before_window or requests_before_start > MAX_REQUESTS_FOR_PREVIOUS:
                     break
         return Reading(CHANGE_EVENTS.conform(_change_frame(deployments, start, end)))
 
     def _connect(self) -> RailwayApi:
-        return RailwayApi(self.endpoint, self.token, self.uses_project_token, self.request_timeout_seconds)
+        return RailwayApi(
+            self.endpoint, self.token, self.uses_project_token, self.request_timeout_seconds, self.max_wait_seconds
+        )
 
-    def _page_logs(self, api: RailwayApi, start: int, end: int) -> tuple[list[_Line], list[str]]:
+    def _page_logs(self, api: RailwayApi, start: int, end: int) -> tuple[list[LogLine], list[str]]:
         """All lines with start <= ns < end, once each, and what is doubtful about them.
 
         A page holds the newest lines before its anchor. Lines carry no identity and may repeat word for word, so that
         pages must not overlap in what is kept: the oldest nanosecond of a page may go on in the next one, therefore
         its lines are left to that page, which is asked for everything up to and including it.
         """
-        kept: list[_Line] = []
+        kept: list[LogLine] = []
         gaps: list[str] = []
         upper, size, seen_before_widening = end, self.lines_per_request, None
         while True:
-            page = [_line(log) for log in self._request_logs(api, start, upper, size)]
+            page = self._request_logs(api, start, upper, size)
             older = [line for line in page if line.ns < upper]
             if not older and len(page) < size:
                 return kept, gaps
@@ -143,7 +141,7 @@ class RailwayResource(dg.ConfigurableResource):
                         retryable=False,
                     )
 
-    def _request_logs(self, api: RailwayApi, start: int, upper: int, size: int) -> list[dict[str, Any]]:
+    def _request_logs(self, api: RailwayApi, start: int, upper: int, size: int) -> list[LogLine]:
         # Railway says neither whether a bound belongs to its range nor how finely it is read: whole milliseconds that
         # contain the range are right in every case, and what lies outside of it is left out here.
         anchor = _to_text(-(-upper // MILLISECOND_NS) * MILLISECOND_NS)
@@ -156,9 +154,9 @@ class RailwayResource(dg.ConfigurableResource):
             "beforeLimit": size,
             "afterLimit": 0,
         }
-        return api.query(_LOGS, variables)["environmentLogs"]
+        return parse_answer(LogsAnswer, api.query(_LOGS, variables)).lines
 
-    def _deployment_pages(self, api: RailwayApi) -> Iterator[list[dict[str, Any]]]:
+    def _deployment_pages(self, api: RailwayApi) -> Iterator[list[Deployment]]:
         scope = {"projectId": self.project_id, "environmentId": self.environment_id, "serviceId": self.service_id}
         after: str | None = None
         while True:
@@ -167,31 +165,48 @@ class RailwayResource(dg.ConfigurableResource):
                 "first": DEPLOYMENTS_PER_REQUEST,
                 "after": after,
             }
-            connection = api.query(_DEPLOYMENTS, variables)["deployments"]
-            yield [edge["node"] for edge in connection["edges"]]
-            if not connection["pageInfo"]["hasNextPage"]:
+            page = parse_answer(DeploymentsAnswer, api.query(_DEPLOYMENTS, variables)).deployments
+            yield [edge.node for edge in page.edges]
+            # The page goes on behind its last edge, also where something on the way took edges off its end.
+            last = page.edges[-1].cursor if page.edges else after
+            if not page.page_info.has_next_page and page.page_info.end_cursor in (None, last):
                 return
-            after = connection["pageInfo"]["endCursor"]
+            if last == after:
+                raise RailwayError(
+                    "Railway says that there are more deployments, but gives none of them. Try again later, and report "
+                    "this sentence if it lasts.",
+                    retryable=True,
+                )
+            after = last
 
 
-def _log_frame(lines: list[_Line]) -> pd.DataFrame:
-    attributes = [_attributes(line.log) for line in lines]
-    tags = [line.log["tags"] or {} for line in lines]
+def _gone(start: datetime, now: datetime, retention_days: int) -> Iterator[str]:
+    kept_since = now - timedelta(days=retention_days)
+    if start < kept_since:
+        yield (
+            f"Railway keeps logs for {retention_days} days, so that lines before {kept_since:%Y-%m-%d %H:%M} UTC may "
+            "be gone: if your plan keeps them longer, set log_retention_days in fleet.yaml; otherwise read such "
+            "windows in time."
+        )
+
+
+def _log_frame(lines: list[LogLine]) -> pd.DataFrame:
+    attributes = [_attributes(line) for line in lines]
     return pd.DataFrame(
         {
             "timestamp": pd.to_datetime([line.ns // 1000 for line in lines], unit="us", utc=True),
-            "severity": [(line.log["severity"] or "info").lower() for line in lines],
-            "message": [line.log["message"] for line in lines],
+            "severity": [(line.severity or "info").lower() for line in lines],
+            "message": [line.message for line in lines],
             "agent": [next((found[key] for key in AGENT_KEYS if found.get(key)), None) for found in attributes],
-            "service_id": [tag.get("serviceId") for tag in tags],
-            "deployment_id": [tag.get("deploymentId") for tag in tags],
+            "service_id": [line.tags and line.tags.service_id for line in lines],
+            "deployment_id": [line.tags and line.tags.deployment_id for line in lines],
             "attributes": [json.dumps(found, ensure_ascii=False) for found in attributes],
         }
     )
 
 
-def _attributes(log: dict[str, Any]) -> dict[str, str]:
-    return {attribute["key"]: _unquoted(attribute["value"]) for attribute in log["attributes"]}
+def _attributes(line: LogLine) -> dict[str, str]:
+    return {attribute.key: _unquoted(attribute.value) for attribute in line.attributes}
 
 
 def _unquoted(value: str) -> str:
@@ -204,10 +219,10 @@ def _unquoted(value: str) -> str:
         return value
 
 
-def _dropped(lines: list[_Line]) -> Iterator[str]:
+def _dropped(lines: list[LogLine]) -> Iterator[str]:
     for line in lines:
-        if found := re.search(r"Messages dropped: (\d+)", line.log["message"]):
-            service = (line.log["tags"] or {}).get("serviceId") or "unknown"
+        if found := re.search(r"Messages dropped: (\d+)", line.message):
+            service = (line.tags and line.tags.service_id) or "unknown"
             yield (
                 f"Railway dropped {found[1]} log lines of service {service} before {_to_text(line.ns)}, because it "
                 "wrote more than 500 lines a second."
@@ -221,51 +236,35 @@ def _doubtful(ns: int, lines: int) -> str:
     )
 
 
-def _change_frame(deployments: list[dict[str, Any]], start: datetime, end: datetime) -> pd.DataFrame:
-    """`deployments` as Railway gives them; each is compared with the one that ran before it in the same service."""
+def _change_frame(deployments: list[Deployment], start: datetime, end: datetime) -> pd.DataFrame:
+    """Each deployment is compared with the one that ran before it in the same service."""
     rows: list[dict[str, Any]] = []
     version_of: dict[str | None, str | None] = {}
-    for node in sorted(deployments, key=lambda node: _time(node["createdAt"])):
-        if node["status"] not in RAN:
+    for deployment in sorted(deployments, key=lambda deployment: deployment.created_at):
+        if not deployment.ran:
             continue
-        created, meta = _time(node["createdAt"]), node["meta"] or {}
-        version = (meta.get("commitHash") or "")[:7] or None
-        if start <= created < end:
+        meta = deployment.meta or DeploymentMeta()
+        version = (meta.commit_hash or "")[:7] or None
+        if start <= deployment.created_at < end:
             rows.append(
                 {
-                    "time": created,
+                    "time": deployment.created_at.astimezone(UTC),
                     "kind": "deployment",
                     "agent": None,
-                    "from_version": version_of.get(node["serviceId"]),
+                    "from_version": version_of.get(deployment.service_id),
                     "to_version": version,
-                    "description": _description(node, meta),
+                    "description": _description(deployment, meta),
                 }
             )
-        version_of[node["serviceId"]] = version
+        version_of[deployment.service_id] = version
     return pd.DataFrame(rows, columns=CHANGE_EVENTS.columns)
 
 
-def _description(node: dict[str, Any], meta: dict[str, Any]) -> str:
-    subject = (meta.get("commitMessage") or "").strip().partition("\n")[0]
-    what = subject or (f"Image {meta['image']}" if meta.get("image") else f"Deployment {node['id']}")
-    branch = f" ({meta['branch']})" if meta.get("branch") else ""
-    return f"{what}{branch}{'; it crashed' if node['status'] == 'CRASHED' else ''}"
-
-
-def _line(log: dict[str, Any]) -> _Line:
-    found = re.fullmatch(r"(.{19})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", log["timestamp"])
-    if found is None:
-        raise RailwayError(
-            f"Railway gave a log line with the time {log['timestamp']!r}, which is not RFC 3339. Report this: "
-            "Railway's API has changed.",
-            retryable=False,
-        )
-    seconds = int(datetime.fromisoformat(found[1] + found[3]).timestamp())
-    return _Line(seconds * 10**9 + int((found[2] or "0")[:9].ljust(9, "0")), log)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+def _description(deployment: Deployment, meta: DeploymentMeta) -> str:
+    subject = (meta.commit_message or "").strip().partition("\n")[0]
+    what = subject or (f"Image {meta.image}" if meta.image else f"Deployment {deployment.id}")
+    branch = f" ({meta.branch})" if meta.branch else ""
+    return f"{what}{branch}{'; it crashed' if deployment.status == 'CRASHED' else ''}"
 
 
 def _to_ns(moment: datetime) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import random
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+import stamina
 
 from resources.reading import RailwayError
 
@@ -22,6 +25,13 @@ MAX_WAIT_SECONDS = 60.0
 
 ATTEMPTS = 3
 """How often a request is sent that meets a failing server or connection. Rate limits are not counted."""
+
+LONGEST_GUESSED_WAIT_SECONDS = 16.0
+"""The most that is waited for a rate limit at once, where Railway does not say how long it takes."""
+
+
+class UnansweredError(RailwayError):
+    """Railway or the way to it failed at once, so that asking again costs little and may help."""
 
 
 @dataclass
@@ -35,6 +45,7 @@ class RailwayApi:
     token: str = field(repr=False)
     uses_project_token: bool
     timeout_seconds: float
+    max_wait_seconds: float = MAX_WAIT_SECONDS
     _waited_seconds: float = field(default=0.0, init=False)
     _quota_returns_in: float | None = field(default=None, init=False)
     _client: httpx.Client | None = field(default=None, init=False, repr=False)
@@ -72,59 +83,61 @@ class RailwayApi:
         if self._quota_returns_in is not None:
             self._wait(self._quota_returns_in)
         body = {"query": query, "variables": {name: value for name, value in variables.items() if value is not None}}
-        answer = self._attempt(body)
-        for attempt in range(1, ATTEMPTS):
-            if not isinstance(answer, RailwayError):
-                break
-            time.sleep(0.25 * attempt)
-            answer = self._attempt(body)
-        if isinstance(answer, RailwayError):
-            raise answer
-        return self._data(answer)
+        retry = stamina.RetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.25, wait_max=2, wait_jitter=0.5)
+        return self._data(retry(UnansweredError, self._attempt, body))
 
-    def _attempt(self, body: dict[str, Any]) -> httpx.Response | RailwayError:
-        """Railway's answer, or the error to raise where the next attempts fail as well. Waits out rate limits."""
-        import httpx
-
-        assert self._client is not None, "RailwayApi is a context manager: use it in a with block."
+    def _attempt(self, body: dict[str, Any]) -> httpx.Response:
+        """Railway's answer, whatever it says. Waits out rate limits."""
+        guesses = 0
         while True:
-            try:
-                response = self._client.post(self.endpoint, json=body)
-            except httpx.TimeoutException:
-                return RailwayError(
-                    f"Railway did not answer within {self.timeout_seconds:g} s at {self.endpoint} (RAILWAY_ENDPOINT). "
-                    "Try again later.",
-                    retryable=True,
-                )
-            except httpx.TransportError as error:
-                return RailwayError(
-                    f"Railway could not be reached at {self.endpoint} ({type(error).__name__}). Check RAILWAY_ENDPOINT "
-                    "and the network.",
-                    retryable=True,
-                )
-            if response.status_code >= 500:
-                return RailwayError(
-                    f"Railway failed with HTTP {response.status_code}. Nothing needs to be set; try again later.",
-                    retryable=True,
-                )
+            response = self._send(body)
             remaining = response.headers.get("X-RateLimit-Remaining")
             reset = _seconds_until(response.headers.get("X-RateLimit-Reset"))
             self._quota_returns_in = reset if remaining == "0" else None
             if response.status_code != 429:
                 return response
-            told = _seconds_until(response.headers.get("Retry-After"))
-            self._wait(told if told is not None else reset or 1.0)
+            told = _seconds_until(response.headers.get("Retry-After")) or reset
+            self._wait(told or min(2.0**guesses, LONGEST_GUESSED_WAIT_SECONDS))
+            guesses += not told
+
+    def _send(self, body: dict[str, Any]) -> httpx.Response:
+        import httpx
+
+        assert self._client is not None, "RailwayApi is a context manager: use it in a with block."
+        try:
+            response = self._client.post(self.endpoint, json=body)
+        except httpx.TimeoutException as error:
+            # It has cost the whole of timeout_seconds already, so it is not sent again.
+            raise RailwayError(
+                f"Railway did not answer within {self.timeout_seconds:g} s at {self.endpoint} (RAILWAY_ENDPOINT). "
+                "Try again later.",
+                retryable=True,
+            ) from error
+        except httpx.TransportError as error:
+            raise UnansweredError(
+                f"Railway could not be reached at {self.endpoint} ({type(error).__name__}). Check RAILWAY_ENDPOINT "
+                "and the network.",
+                retryable=True,
+            ) from error
+        if response.status_code >= 500:
+            raise UnansweredError(
+                f"Railway failed with HTTP {response.status_code}. Nothing needs to be set; try again later.",
+                retryable=True,
+            )
+        return response
 
     def _wait(self, seconds: float) -> None:
         seconds = max(seconds, 0.5)
-        if self._waited_seconds + seconds > MAX_WAIT_SECONDS:
+        if self._waited_seconds + seconds > self.max_wait_seconds:
             at = datetime.fromtimestamp(time.time() + seconds, UTC)
             raise RailwayError(
                 f"Railway allows {self.token_setting} no further request until {at:%Y-%m-%d %H:%M:%S} UTC, which is "
-                f"longer than the {MAX_WAIT_SECONDS:g} s that a reading may wait in all. Try again then, or use a plan "
-                "with a higher limit.",
+                f"longer than the {self.max_wait_seconds:g} s that a reading may wait in all. Try again then, or use a "
+                "plan with a higher limit.",
                 retryable=True,
             )
+        # Never earlier than told, and not all readers at the same moment.
+        seconds *= random.uniform(1.0, 1.1)
         self._waited_seconds += seconds
         time.sleep(seconds)
 
@@ -136,9 +149,11 @@ class RailwayApi:
             answer = response.json()
         except ValueError as error:
             raise self._not_railway(response.status_code, content_type) from error
-        if isinstance(answer, dict) and answer.get("errors"):
-            raise self._refusal(answer["errors"][0])
-        if not isinstance(answer, dict) or not isinstance(answer.get("data"), dict):
+        if not isinstance(answer, dict):
+            raise self._not_railway(response.status_code, content_type)
+        if answer.get("errors"):
+            raise self._refusal(answer["errors"])
+        if not isinstance(answer.get("data"), dict):
             raise self._not_railway(response.status_code, content_type)
         return answer["data"]
 
@@ -149,15 +164,18 @@ class RailwayApi:
             retryable=False,
         )
 
-    def _refusal(self, error: dict[str, Any]) -> RailwayError:
+    def _refusal(self, errors: Any) -> RailwayError:
+        first = errors[0] if isinstance(errors, list) else errors
+        error: dict[str, Any] = first if isinstance(first, dict) else {"message": first}
         said = str(error.get("message", "an error without a message")).replace(self.token, "<token>")
         if "not authorized" in said.lower():
             return self._unauthorized(repr(said))
-        extensions = error.get("extensions") or {}
+        extensions = error.get("extensions")
+        code = extensions.get("code") if isinstance(extensions, dict) else None
         return RailwayError(
             f"Railway refused the query: {said!r}. Check RAILWAY_ENVIRONMENT_ID, RAILWAY_PROJECT_ID and "
             "RAILWAY_SERVICE_ID, and that the token may see them.",
-            retryable=extensions.get("code") == "INTERNAL_SERVER_ERROR",
+            retryable=code == "INTERNAL_SERVER_ERROR",
         )
 
     def _unauthorized(self, said: str) -> RailwayError:

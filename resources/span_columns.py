@@ -5,13 +5,21 @@ What does not belong here: how a road asks for spans and how its answer is laid 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from perf_pipeline.tables import RAW_SPANS, TEXT, TIME
-from resources.span_attributes import COLUMN_ATTRIBUTES, KIND_OF_OPERATION, OPERATION_ATTRIBUTE
+from resources.span_attributes import (
+    COLUMN_ATTRIBUTES,
+    ERROR_ATTRIBUTE,
+    FIELD_OF_COLUMN,
+    KIND_OF_VALUE,
+    NO_ERROR_TYPE,
+    QUOTED,
+)
 
 SPAN_FIELDS = (
     "span_id",
@@ -32,6 +40,8 @@ NUMERIC_COLUMNS = (*TOKEN_COLUMNS, "cost_usd")
 TOOL_CALL_SUFFIX = r"\.(?:__call__|acall)$"
 ERROR_TYPE = r"^(?:\w+\.)*([A-Za-z_]\w*(?:Error|Exception|Timeout|Warning|Interrupt|Exit))\b"
 EPOCH = pd.Timestamp(0, tz="UTC")
+EXACT = 2**53
+"""Above it, floating point skips whole numbers."""
 
 
 def raw_spans(rows: pd.DataFrame, agent_attributes: Sequence[str]) -> pd.DataFrame:
@@ -41,7 +51,8 @@ def raw_spans(rows: pd.DataFrame, agent_attributes: Sequence[str]) -> pd.DataFra
     span) and `attribute.<name>` for attributes; the last two may be left out where no span has them.
 
     A span that was sent without an end has none; one that ends before it starts keeps its end and has no latency.
-    The error's type is the class that the status message begins with, else that of the recorded exception.
+    The error's type is the class that the status message begins with, else that of the attribute `error.type`, else
+    that of the recorded exception. Token counts too large to be exact are missing.
     """
     end = _times(rows["end_time"])
     start = _times(rows["start_time"])
@@ -62,9 +73,10 @@ def raw_spans(rows: pd.DataFrame, agent_attributes: Sequence[str]) -> pd.DataFra
     columns["error_type"] = _error_type(rows, columns["status"], columns["status_message"])
     for column, attributes in {"agent": tuple(agent_attributes), **COLUMN_ATTRIBUTES}.items():
         read = _number if column in NUMERIC_COLUMNS else _text
-        columns[column] = _first_present([read(_column(rows, ATTRIBUTE + name)) for name in attributes])
+        present = [_attribute(rows, name, column) for name in attributes if ATTRIBUTE + name in rows.columns]
+        columns[column] = _first_present([*map(read, present), *([] if present else [read(_missing(rows))])])
     for column in TOKEN_COLUMNS:
-        columns[column] = columns[column].round()
+        columns[column] = columns[column].round().where(columns[column] <= EXACT)
     is_tool = columns["kind"] == "TOOL"
     # DSPy's TOOL spans do not say which tool they call; their name does.
     tool_of_name = columns["name"].str.replace(TOOL_CALL_SUFFIX, "", regex=True).where(is_tool)
@@ -74,26 +86,62 @@ def raw_spans(rows: pd.DataFrame, agent_attributes: Sequence[str]) -> pd.DataFra
 
 def needs_exception(rows: pd.DataFrame) -> pd.Series:
     """Which rows failed with a status message that does not say the error's type."""
-    return (rows["status_code"] == "ERROR") & _type_in(_text(rows["status_message"])).isna()
+    known = _first_present([_type_in(_text(rows["status_message"])), _noted_error_type(rows)])
+    return (rows["status_code"] == "ERROR") & known.isna()
 
 
 def _kind(rows: pd.DataFrame) -> pd.Series:
     recorded = _text(rows["span_kind"]).str.upper()
-    operation = _text(_column(rows, ATTRIBUTE + OPERATION_ATTRIBUTE)).map(KIND_OF_OPERATION).astype(TEXT)
-    return _first_present([recorded.mask(recorded == "UNKNOWN"), operation]).fillna("UNKNOWN")
+    others = [
+        _text(_attribute(rows, name)).map(kind_of_value).astype(TEXT)
+        for name, kind_of_value in KIND_OF_VALUE.items()
+        if ATTRIBUTE + name in rows.columns
+    ]
+    return _first_present([recorded.mask(recorded == "UNKNOWN"), *others]).fillna("UNKNOWN")
 
 
 def _error_type(rows: pd.DataFrame, status: pd.Series, message: pd.Series) -> pd.Series:
-    recorded = _text(_column(rows, EXCEPTION_TYPE)).str.rsplit(".", n=1).str[-1]
-    return _first_present([_type_in(message), recorded.astype(TEXT)]).where(status == "ERROR")
+    recorded = _class_name(_text(_column(rows, EXCEPTION_TYPE)))
+    return _first_present([_type_in(message), _noted_error_type(rows), recorded]).where(status == "ERROR")
+
+
+def _noted_error_type(rows: pd.DataFrame) -> pd.Series:
+    noted = _text(_column(rows, ATTRIBUTE + ERROR_ATTRIBUTE))
+    return _class_name(noted.mask(noted == NO_ERROR_TYPE))
+
+
+def _class_name(qualified: pd.Series) -> pd.Series:
+    return qualified.str.replace(r"(?s)^.*\.", "", regex=True)
 
 
 def _type_in(message: pd.Series) -> pd.Series:
     return message.str.extract(ERROR_TYPE, expand=False).astype(TEXT)
 
 
+def _attribute(rows: pd.DataFrame, name: str, column: str = "") -> pd.Series:
+    """An attribute's values; where it holds an object, those of the object's field for the column."""
+    values = rows[ATTRIBUTE + name]
+    if not name.startswith(QUOTED):
+        return values
+    field = FIELD_OF_COLUMN.get(name, {}).get(column)
+    return values.astype(object).map(lambda value: _unpacked(value, field), na_action="ignore")
+
+
+def _unpacked(value: object, field: str | None) -> object:
+    if isinstance(value, str) and value.startswith(("{", '"')):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value.get(field) if isinstance(value, dict) else (None if field else value)
+
+
 def _column(rows: pd.DataFrame, name: str) -> pd.Series:
-    return rows[name] if name in rows.columns else pd.Series(None, index=rows.index, dtype=TEXT)
+    return rows[name] if name in rows.columns else _missing(rows)
+
+
+def _missing(rows: pd.DataFrame) -> pd.Series:
+    return pd.Series(None, index=rows.index, dtype=TEXT)
 
 
 def _times(values: pd.Series) -> pd.Series:

@@ -1,7 +1,6 @@
-"""Spans in files: the embedded default in the place of Phoenix.
+"""Spans in files: the embedded default in the place of Phoenix, and the road for the spans of any tracer.
 
-The files are what OpenTelemetry's file exporters write: one OTLP/JSON ExportTraceServiceRequest a line, with
-hexadecimal ids and times in nanoseconds. So a collector with a `file` exporter can feed the pipeline, too.
+The files are what OpenTelemetry's file exporters write, so a collector can feed the pipeline: docs/other-tracers.md.
 """
 
 from __future__ import annotations
@@ -9,21 +8,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
+import pandas as pd
 from pydantic import Field
 
-from resources.json_lines import Line, complete_lines
-from resources.otlp import Row, nanoseconds, span_rows, spans_frame
-from resources.reading import PhoenixError, Reading
+from resources.otlp import NOT_OTLP, Row, json_rows, nanoseconds, protobuf_rows, rows_frame, wanted_of_spans
+from resources.otlp_files import Message, SpanFile, fingerprint, messages_after, span_files
+from resources.phoenix_road import ARRIVALS_AT_ONCE
+from resources.sources import Arrivals
+from resources.span_columns import raw_spans
 
 START = re.compile(rb'"startTimeUnixNano"\s*:\s*"?(\d+)')
+SPANS_PER_PART = 20_000
+CLOCKS_DIFFER_BY = timedelta(days=1)
 
 
 class SpanFilesResource(dg.ConfigurableResource):
-    """Reads windows of spans from `*.jsonl` in a folder."""
+    """Reads windows of spans from the files of a folder whose names end as `otlp_files.SUFFIXES` says."""
 
     folder: str = Field(description="Folder of the span files; a folder that does not exist holds no spans.")
     agent_attributes: list[str] = Field(description="Span attributes that may name the agent, in order of preference.")
@@ -31,34 +37,107 @@ class SpanFilesResource(dg.ConfigurableResource):
     def describe(self) -> str:
         return f"files in {self.folder} (embedded default; set PHOENIX_ENDPOINT to read Phoenix)"
 
-    def read_spans(self, start: datetime, end: datetime) -> Reading:
-        """The spans that started in [start, end), as a frame of `raw_spans` ordered by start.
+    def read_spans(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
+        """See `sources.SpanSource`. Both bounds are aware datetimes.
 
-        A last line without a newline is still being written, and is left for the next reading. Raises PhoenixError,
-        naming file and line, where a line is not OTLP/JSON.
+        A file that was last changed more than a day before the window is left out: a span is exported after it began,
+        and the day is for clocks that differ. An incomplete last message is still being written, and is left for the
+        next reading. Raises PhoenixError, naming the place in its file, where a message is not OTLP.
         """
-        return Reading(spans_frame(self._rows(nanoseconds(start), nanoseconds(end))))
+        _refuse_naive(start, end)
+        rows = self._rows(start, end)
+        while part := list(islice(rows, SPANS_PER_PART)):
+            yield raw_spans(rows_frame(part), self.agent_attributes)
+
+    def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
+        """See `sources.SpanSource`. The position says for each file how much of its content was looked at.
+
+        A position of another source counts as none. What stands in one message arrives together, so there may be a
+        few spans more than ARRIVALS_AT_ONCE.
+        """
+        _refuse_naive(since, before)
+        known = _states(position)
+        reached: dict[str, FileState] = {}
+        arrived: list[Row] = []
+        for file in span_files(Path(self.folder)):
+            state = known.get(str(file.inode), UNSEEN)
+            changed = (state.size, state.mtime_ns) != (file.size, file.mtime_ns)
+            if changed and _may_hold_spans_since(file, since) and len(arrived) < ARRIVALS_AT_ONCE:
+                state = _look_at(file, state, arrived, since, before)
+            if state != UNSEEN:
+                reached[str(file.inode)] = state
+        spans = rows_frame(arrived)[["trace_id", "span_id", "start_time"]]
+        return Arrivals(json.dumps(reached, separators=(",", ":")), spans)
 
     def trace_url(self, trace_id: str) -> str | None:  # noqa: ARG002
         """None: files have no page that shows a trace."""
         return None
 
-    def _rows(self, start_ns: int, end_ns: int) -> Iterator[Row]:
-        for path in sorted(Path(self.folder).glob("*.jsonl")):
-            for line in complete_lines(path):
-                if _may_start_within(line, start_ns, end_ns):
-                    yield from self._line_rows(line, start_ns, end_ns)
-
-    def _line_rows(self, line: Line, start_ns: int, end_ns: int) -> list[Row]:
-        try:
-            return list(span_rows(json.loads(line.content), tuple(self.agent_attributes), start_ns, end_ns))
-        except (KeyError, TypeError, AttributeError, ValueError) as problem:
-            reason = f"this is not an OTLP trace export in JSON ({type(problem).__name__}: {problem})"
-            raise line.error(PhoenixError, reason) from problem
+    def _rows(self, start: datetime, end: datetime) -> Iterator[Row]:
+        wanted = wanted_of_spans(self.agent_attributes)
+        for file in span_files(Path(self.folder)):
+            if _may_hold_spans_since(file, start):
+                for message in messages_after(file):
+                    yield from _rows_within(message, wanted, nanoseconds(start), nanoseconds(end))
 
 
-def _may_start_within(line: Line, start_ns: int, end_ns: int) -> bool:
-    # Most lines belong to other windows; looking for the times costs a tenth of parsing the payloads.
-    starts = START.findall(line.content)
-    whole = line.content.startswith(b"{") and line.content.endswith(b"}")
-    return not starts or not whole or any(start_ns <= int(start) < end_ns for start in starts)
+class FileState(NamedTuple):
+    """How far a file was looked at, in bytes of its content, and how it was then.
+
+    Size and time of change are 0 where more of it was there to look at.
+    """
+
+    end: int
+    fingerprint: str
+    size: int
+    mtime_ns: int
+
+
+UNSEEN = FileState(0, "", 0, 0)
+
+
+def _look_at(file: SpanFile, state: FileState, arrived: list[Row], since: datetime, before: datetime) -> FileState:
+    """Append what arrived in the file, and give its new state."""
+    for message in messages_after(file, state.end, state.fingerprint):
+        arrived.extend(_rows_within(message, frozenset(), nanoseconds(since), nanoseconds(before)))
+        state = FileState(message.end, fingerprint(message.tail), 0, 0)
+        if len(arrived) >= ARRIVALS_AT_ONCE:
+            return state
+    return state._replace(size=file.size, mtime_ns=file.mtime_ns)
+
+
+def _states(position: str | None) -> dict[str, FileState]:
+    try:
+        return {inode: FileState(*state) for inode, state in json.loads(position or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _rows_within(message: Message, wanted: frozenset[str], start_ns: int, end_ns: int) -> Iterator[Row]:
+    if message.is_json and not _may_start_within(message.content, start_ns, end_ns):
+        return
+    rows = json_rows if message.is_json else protobuf_rows
+    try:
+        yield from rows(message.content, wanted, start_ns, end_ns)
+    except NOT_OTLP as problem:
+        reason = f"this is not an OTLP trace export ({type(problem).__name__}: {problem})"
+        raise message.error(reason) from problem
+
+
+def _may_start_within(content: bytes, start_ns: int, end_ns: int) -> bool:
+    # Most messages belong to other windows; looking for the times costs a fraction of parsing the payloads.
+    starts = START.finditer(content)
+    first = next(starts, None)
+    is_whole = content.startswith(b"{") and content.endswith(b"}")
+    if first is None or not is_whole:
+        return True
+    return any(start_ns <= int(start[1]) < end_ns for start in chain([first], starts))
+
+
+def _may_hold_spans_since(file: SpanFile, start: datetime) -> bool:
+    return file.mtime_ns >= nanoseconds(start - CLOCKS_DIFFER_BY)
+
+
+def _refuse_naive(*times: datetime) -> None:
+    if any(time.tzinfo is None for time in times):
+        raise ValueError("The bounds of a window must carry a time zone.")

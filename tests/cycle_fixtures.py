@@ -23,7 +23,8 @@ from resources.lake import Lake, LakeIOManager, LakeResource
 from resources.ledger import Ledger, LedgerResource
 from resources.log_files import LogFilesResource
 from resources.message_file import MessageFileResource
-from resources.reading import PhoenixError, Reading
+from resources.reading import PhoenixError
+from resources.sources import Arrivals
 from resources.state_files import StateFilesResource
 
 FLEET_FILE = Path(__file__).parent.parent / "fleet.yaml"
@@ -40,11 +41,18 @@ class RecordedSpans:
     def describe(self) -> str:
         return "spans recorded by a test"
 
-    def read_spans(self, start: datetime, end: datetime) -> Reading:
+    def read_spans(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
         if self.failure:
             raise self.failure
         rows = [row for row in self.rows if start <= row["start_time"] < end]
-        return Reading(RAW_SPANS.conform(pd.DataFrame(rows, columns=RAW_SPANS.columns)) if rows else RAW_SPANS.empty())
+        yield RAW_SPANS.conform(pd.DataFrame(rows, columns=RAW_SPANS.columns)) if rows else RAW_SPANS.empty()
+
+    def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
+        if self.failure:
+            raise self.failure
+        rows = [row for row in self.rows[int(position or 0) :] if since <= row["start_time"] < before]
+        columns = pd.Index(["trace_id", "span_id", "start_time"])
+        return Arrivals(str(len(self.rows)), pd.DataFrame(rows, columns=columns))
 
     def trace_url(self, trace_id: str) -> str | None:
         return f"https://phoenix.example/traces/{trace_id}"

@@ -12,6 +12,7 @@ import pytest
 from perf_pipeline.assets.optimization_decisions import completed_tasks
 from perf_pipeline.assets.window_asset import column_schema, markdown
 from perf_pipeline.monitoring.windows import Window
+from perf_pipeline.optimization.policy import CompletedTasks
 from perf_pipeline.records import SourceHealth, SourceStatus
 from perf_pipeline.tables import AGENT_METRICS, TASK_COUNTS
 
@@ -46,10 +47,17 @@ def test_the_declared_columns_are_what_the_ui_shows() -> None:
     assert columns["success_rate"].constraints.other == ["≥ 0", "≤ 100"]
 
 
-def counts(*rows: tuple[str, str, int]) -> pd.DataFrame:
+def counts(*rows: tuple[str, str, int, int | None]) -> pd.DataFrame:
     facts: list[dict[str, Any]] = [
-        {"window_start": NINE, "agent": agent, "status": status, "tasks_in_window": 0, "tasks_total": total}
-        for agent, status, total in rows
+        {
+            "window_start": NINE,
+            "agent": agent,
+            "status": status,
+            "tasks_in_window": 0,
+            "tasks_total": total,
+            "tasks_since_optimization": since,
+        }
+        for agent, status, total, since in rows
     ]
     return TASK_COUNTS.conform(pd.DataFrame(facts, columns=TASK_COUNTS.columns))
 
@@ -59,10 +67,21 @@ def health(status: SourceStatus, source: str = "tasks", start: datetime = NINE) 
 
 
 def test_only_completed_tasks_of_the_window_count() -> None:
-    table = counts(("A", "completed", 12), ("A", "failed", 5), ("B", "pending", 3))
+    table = counts(("A", "completed", 12, 7), ("A", "failed", 5, 5), ("B", "pending", 3, 3))
     earlier = table.assign(window_start=table["window_start"] - pd.Timedelta(minutes=30), tasks_total=99)
-    found = completed_tasks(pd.concat([table, earlier]), WINDOW, [health(SourceStatus.COMPLETE)])
-    assert found == {"A": 12}
+    found = completed_tasks(pd.concat([table, earlier]), WINDOW, [health(SourceStatus.COMPLETE)], {})
+    assert found == {"A": CompletedTasks(12, 7)}
+
+
+def test_nothing_that_was_counted_before_an_optimization_came_after_it() -> None:
+    table, known = counts(("A", "completed", 12, 7)), [health(SourceStatus.COMPLETE)]
+    assert completed_tasks(table, WINDOW, known, {"A": NINE}) == {"A": CompletedTasks(12, 7)}
+    assert completed_tasks(table, WINDOW, known, {"A": WINDOW.end}) == {"A": CompletedTasks(12, 0)}
+    assert completed_tasks(table, WINDOW, known, {"B": WINDOW.end}) == {"A": CompletedTasks(12, 7)}
+
+
+def test_counts_of_a_file_from_before_the_column_are_not_taken_for_zero() -> None:
+    assert completed_tasks(counts(("A", "completed", 12, None)), WINDOW, [health(SourceStatus.COMPLETE)], {}) is None
 
 
 @pytest.mark.parametrize(
@@ -77,4 +96,4 @@ def test_only_completed_tasks_of_the_window_count() -> None:
     ],
 )
 def test_counts_that_could_not_be_read_in_full_are_not_taken_for_zero(known: list[SourceHealth], read: bool) -> None:
-    assert completed_tasks(counts(), WINDOW, known) == ({} if read else None)
+    assert completed_tasks(counts(), WINDOW, known, {}) == ({} if read else None)

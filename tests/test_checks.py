@@ -34,7 +34,7 @@ def test_only_the_schema_blocks_what_follows() -> None:
 
 def test_a_frame_that_breaks_its_schema_fails_and_says_where() -> None:
     row = {"window_start": NINE, "agent": "A", "status": "completed", "tasks_in_window": -1, "tasks_total": 1}
-    result = schema_result(TASK_COUNTS, TASK_COUNTS.conform(pd.DataFrame([row])))
+    result = schema_result(TASK_COUNTS, TASK_COUNTS.conform(pd.DataFrame([row], columns=TASK_COUNTS.columns)))
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "task_counts.tasks_in_window" in shown(result)
     assert schema_result(TASK_COUNTS, TASK_COUNTS.empty()).passed

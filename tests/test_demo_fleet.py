@@ -53,7 +53,8 @@ def spans(inbox: Path, truth: list[SimulatedTask]) -> pd.DataFrame:
 
 def read_spans(folder: Path, start: datetime, end: datetime) -> pd.DataFrame:
     attributes = ["agent.name", "metadata.agent_name"]
-    return SpanFilesResource(folder=str(folder), agent_attributes=attributes).read_spans(start, end).frame
+    parts = SpanFilesResource(folder=str(folder), agent_attributes=attributes).read_spans(start, end)
+    return pd.concat(parts, ignore_index=True)
 
 
 def task_rows(spans: pd.DataFrame) -> dict[str, dict[Hashable, Any]]:
@@ -140,7 +141,7 @@ def test_tool_calls_name_their_tools(spans: pd.DataFrame) -> None:
 
 
 def test_task_states_agree_with_what_happened(inbox: Path, truth: list[SimulatedTask]) -> None:
-    frame = StateFilesResource(folder=str(inbox)).read_task_counts(SCRIPT.start, NOW).frame
+    frame = StateFilesResource(folder=str(inbox)).read_task_counts(SCRIPT.start, NOW, {}).frame
     counted = {(row["agent"], row["status"]): row["tasks_total"] for row in frame.to_dict("records")}
     assert counted == Counter((task.agent, "completed" if task.ok else "failed") for task in truth)
 

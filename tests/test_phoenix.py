@@ -14,10 +14,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import stamina
+from hypothesis import given
+from hypothesis import strategies as st
 
 from resources.phoenix import PhoenixResource
-from resources.phoenix_frame import exception_types, select_expressions
+from resources.phoenix_connection import QueryAnswer
+from resources.phoenix_json import exception_types
+from resources.phoenix_query import Query, grouped_queries, rows_of_answer, whole_query
 from resources.reading import PhoenixError
+from resources.span_attributes import wanted_attributes
+from tests.whole_window import whole_window
 from tests.wire.scripted_server import Answer, Request, ScriptedServer, scripted_server
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -34,19 +40,24 @@ def no_waiting_between_attempts() -> Iterator[None]:
 
 def read_from(server: ScriptedServer, **settings: Any) -> pd.DataFrame:
     known = {"endpoint": server.base_url, "project": "fleet", "agent_attributes": AGENT_ATTRIBUTES}
-    return PhoenixResource(**(known | settings)).read_spans(START, END).frame
+    return whole_window(PhoenixResource(**(known | settings)).read_spans(START, END))
 
 
-def arrow_of(starts: list[datetime], status: str = "OK") -> Answer:
-    """Spans that start then, as Phoenix's query answers them; a span's identity is its start."""
-    rows = pd.DataFrame(index=range(len(starts)), columns=pd.Index(list(select_expressions(AGENT_ATTRIBUTES))))
-    identity = [f"{start.timestamp():.6f}" for start in starts]
-    rows = rows.assign(name="work", status_code=status, start_time=starts, end_time=starts, trace_id=identity)
-    rows = rows.assign(**{"context.span_id": identity})
-    table = pa.Table.from_pandas(rows.astype({"start_time": "datetime64[us, UTC]", "end_time": "datetime64[us, UTC]"}))
+def arrow_of(starts: list[datetime], queries: list[Query] | None = None, status: str = "OK") -> Answer:
+    """Spans that start then, as Phoenix answers the queries; a span's identity is its start. No span has attributes."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
+    for query in queries or [whole_query(wanted_attributes(AGENT_ATTRIBUTES))]:
+        found = [] if "filter" in query else starts
+        rows = pd.DataFrame(index=range(len(found)), columns=pd.Index(list(query["select"])))
+        identity = [f"{start.timestamp():.6f}" for start in found]
+        if "filter" not in query:
+            rows = rows.drop(columns="span_id").rename(columns={"trace_id": "context.trace_id"})
+            rows = rows.assign(name="work", status_code=status, start_time=found, end_time=found)
+            rows["context.trace_id"] = identity
+            rows = rows.astype({"start_time": "datetime64[us, UTC]", "end_time": "datetime64[us, UTC]"})
+        table = pa.Table.from_pandas(rows.assign(**{"context.span_id": identity}))
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
     return Answer(content_type="application/x-pandas-arrow", body=sink.getvalue().to_pybytes())
 
 
@@ -58,7 +69,7 @@ def phoenix_with(starts: list[datetime]) -> Callable[[Request], Answer]:
             return PROJECTS
         asked = json.loads(request.body)
         since, until = (datetime.fromisoformat(asked[name]) for name in ("start_time", "end_time"))
-        return arrow_of([start for start in starts if since <= start < until][: asked["limit"]])
+        return arrow_of([start for start in starts if since <= start < until][: asked["limit"]], asked["queries"])
 
     return answer
 
@@ -237,7 +248,7 @@ def test_no_secret_is_shown_to_people() -> None:
         api_key="secret-key",
         agent_attributes=AGENT_ATTRIBUTES,
     )
-    assert source.describe() == "Phoenix at https://phoenix.example/s/team, project fleet"
+    assert source.describe() == "Phoenix at https://phoenix.example/s/team, project fleet, by query"
     assert source.trace_url("ab12") == "https://phoenix.example/s/team/redirects/traces/ab12"
     assert "secret-key" not in repr(source)
 
@@ -251,18 +262,71 @@ def test_a_trace_without_identity_has_no_link() -> None:
 def test_an_endpoint_that_is_no_web_address_names_the_variable(endpoint: str) -> None:
     source = PhoenixResource(endpoint=endpoint, project="fleet", agent_attributes=AGENT_ATTRIBUTES)
     with pytest.raises(PhoenixError, match="PHOENIX_ENDPOINT") as caught:
-        source.read_spans(START, END)
+        list(source.read_spans(START, END))
     assert not caught.value.retryable
 
 
 def test_bounds_without_a_time_zone_are_refused() -> None:
     source = PhoenixResource(endpoint="http://localhost:6006", project="fleet", agent_attributes=AGENT_ATTRIBUTES)
     with pytest.raises(ValueError, match="time zone"):
-        source.read_spans(START.replace(tzinfo=None), END)
+        list(source.read_spans(START.replace(tzinfo=None), END))
 
 
 def test_any_attribute_name_can_be_asked_for() -> None:
-    expressions = select_expressions(["agent.name", "class.it's", "name"])
-    assert expressions["attribute.agent.name"] == "attributes['agent']['name']"
-    assert expressions["attribute.class.it's"] == "attributes['class'][\"it's\"]"
-    assert (expressions["attribute.name"], expressions["name"]) == ("attributes['name']", "name")
+    asked = whole_query(["agent.name", "class.it's", "name"])["select"]
+    assert asked["attribute.agent.name"] == {"key": "attributes['agent']['name']"}
+    assert asked["attribute.class.it's"] == {"key": "attributes['class'][\"it's\"]"}
+    assert (asked["attribute.name"], asked["name"]) == ({"key": "attributes['name']"}, {"key": "name"})
+
+
+@given(st.lists(st.sampled_from(wanted_attributes(["agent.name", "crew", "crew.lead", "x.y"])), unique=True))
+def test_several_queries_ask_for_the_same_attributes_as_one(attributes: list[str]) -> None:
+    first, *others = grouped_queries(attributes)
+    asked = [label for query in (first, *others) for label in query["select"]]
+    assert sorted(asked) == sorted(whole_query(attributes)["select"])
+    assert "filter" not in first
+    assert all("filter" in query for query in others)
+
+
+def test_a_span_of_a_large_window_gets_the_attributes_of_all_queries() -> None:
+    attributes = ["agent.name", "llm.model_name", "llm.provider", "tool.name"]
+    first, llm, rare = grouped_queries(attributes)
+    fields = dict.fromkeys(first["select"], "x") | {"start_time": START, "end_time": END}
+    tables = [
+        pd.DataFrame([{**fields, "context.span_id": number, "attribute.agent.name": f"A{number}"} for number in "123"]),
+        pd.DataFrame([{"context.span_id": "2", "attribute.llm.model_name": "m", "attribute.llm.provider": "p"}]),
+        pd.DataFrame([{"context.span_id": "3", "attribute.tool.name": "search"}, {"context.span_id": "new"}]),
+    ]
+    tables[0] = tables[0].drop(columns="span_id")
+    rows = rows_of_answer(QueryAnswer(_streams(tables)), [first, llm, rare]).set_index("span_id")
+    assert list(rows.index) == ["1", "2", "3"]
+    assert list(rows["attribute.agent.name"]) == ["A1", "A2", "A3"]
+    assert rows.loc["2", "attribute.llm.model_name"] == "m"
+    assert rows["attribute.tool.name"].fillna("none").tolist() == ["none", "none", "search"]
+
+
+def test_an_answer_that_lacks_a_table_or_its_end_mark_is_broken_off() -> None:
+    queries = grouped_queries(["agent.name", "llm.model_name", "llm.provider"])
+    whole = arrow_of([START], queries).body
+    first = arrow_of([START], queries[:1]).body
+    for body in (first, whole[: len(first) + 100], whole[:-8]):
+        with pytest.raises(PhoenixError, match="broke off"):
+            rows_of_answer(QueryAnswer(body), queries)
+
+
+def test_a_renamed_field_of_an_answer_is_named() -> None:
+    query = whole_query(["agent.name"])
+    table = pd.DataFrame([dict.fromkeys(query["select"], "x") | {"context.span_id": "1"}])
+    body = _streams([table.drop(columns="span_id").rename(columns={"status_code": "status"})])
+    with pytest.raises(PhoenixError, match="status_code") as caught:
+        rows_of_answer(QueryAnswer(body), [query])
+    assert not caught.value.retryable
+
+
+def _streams(tables: list[pd.DataFrame]) -> bytes:
+    sink = pa.BufferOutputStream()
+    for table in tables:
+        rows = pa.Table.from_pandas(table)
+        with pa.ipc.new_stream(sink, rows.schema) as stream:
+            stream.write_table(rows)
+    return sink.getvalue().to_pybytes()

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perf_pipeline.fleet import Approval
-from perf_pipeline.optimization.policy import Choice, Decision, committed_this_month, decide
+from perf_pipeline.optimization.policy import (
+    Choice,
+    CompletedTasks,
+    Decision,
+    committed_this_month,
+    decide,
+    latest_optimizations,
+)
 from perf_pipeline.records import OptimizationRequest, RequestState
 from tests.builders import START, request, shipped_fleet
 
@@ -23,13 +30,15 @@ OPEN_STATES = [state for state in RequestState if state.is_open]
 def decision(
     agent: str = "InboundAgent",
     tasks: int | None = 10,
+    total: int = 100,
     requests: list[OptimizationRequest] | None = None,
     committed: float = 0,
     failing: bool = False,
 ) -> Decision:
-    """What is decided on an agent that is alone in its fleet; `tasks` None where they could not be read."""
+    """What is decided on an agent that is alone in its fleet; `tasks` are those since its last optimization,
+    None where they could not be read."""
     alone = FLEET.model_copy(update={"agents": tuple(one for one in FLEET.agents if one.name == agent)})
-    counts = None if tasks is None else {agent: tasks}
+    counts = None if tasks is None else {agent: CompletedTasks(total, tasks)}
     (found,) = decide(alone, counts, requests or [], committed, failing, NOW)
     return found
 
@@ -59,10 +68,28 @@ def test_the_shipped_thresholds_are_those_of_the_seeds(
 
 
 def test_only_tasks_since_the_last_optimization_count() -> None:
-    past = [request(completed_tasks=100, requested_at=LONG_AGO), request(completed_tasks=40, requested_at=START)]
-    below, reached = decision(tasks=49, requests=past[::-1]), decision(tasks=50, requests=past[::-1])
+    below, reached = decision(tasks=9, total=49), decision(tasks=10, total=50)
     assert (below.decision, below.tasks_since_optimization, below.tasks_total) == (Choice.NOT_ELIGIBLE, 9, 49)
-    assert (reached.decision, reached.tasks_since_optimization) == (Choice.OPTIMIZE, 10)
+    assert (reached.decision, reached.tasks_since_optimization, reached.tasks_total) == (Choice.OPTIMIZE, 10, 50)
+
+
+@pytest.mark.parametrize("total", [3, 40, 10_000])
+def test_rows_that_were_deleted_since_the_last_optimization_do_not_hold_the_next_one_back(total: int) -> None:
+    past = request(completed_tasks=40, requested_at=LONG_AGO)
+    assert decision(tasks=10, total=total, requests=[past]).decision is Choice.OPTIMIZE
+    assert decision(tasks=9, total=total, requests=[past]).decision is Choice.NOT_ELIGIBLE
+
+
+def test_the_latest_request_is_when_an_agent_was_optimized_in_whatever_order_they_come() -> None:
+    requests = [
+        request(requested_at=START),
+        request(requested_at=LONG_AGO),
+        request("AuditAgent", RequestState.READY, requested_at=LONG_AGO),
+        request("AuditAgent", RequestState.CANCELLED, requested_at=START),
+        request("StrategyAgent", RequestState.CANCELLED, requested_at=START),
+    ]
+    expected = {"InboundAgent": START, "AuditAgent": LONG_AGO}
+    assert latest_optimizations(requests) == latest_optimizations(requests[::-1]) == expected
 
 
 def test_a_cancelled_request_was_no_optimization() -> None:
@@ -73,11 +100,6 @@ def test_a_cancelled_request_was_no_optimization() -> None:
 def test_requests_of_other_agents_do_not_count() -> None:
     other = request("AuditAgent", RequestState.RUNNING, completed_tasks=10, requested_at=NOW)
     assert decision(tasks=10, requests=[other]).decision is Choice.OPTIMIZE
-
-
-def test_a_total_that_shrank_is_no_negative_count() -> None:
-    found = decision(tasks=3, requests=[request(completed_tasks=40, requested_at=LONG_AGO)])
-    assert (found.decision, found.tasks_since_optimization) == (Choice.NOT_ELIGIBLE, 0)
 
 
 def waits_for(found: Decision) -> str:
@@ -131,7 +153,7 @@ def test_the_months_budget_is_not_exceeded() -> None:
 
 
 def test_agents_decided_on_together_share_what_is_left_of_the_budget() -> None:
-    counts = dict.fromkeys(FLEET.agent_names, 100)
+    counts = dict.fromkeys(FLEET.agent_names, CompletedTasks(100, 100))
     found = {one.agent: one.decision for one in decide(FLEET, counts, [], 188, False, NOW)}
     chosen = [agent for agent, choice in found.items() if choice is Choice.OPTIMIZE]
     assert chosen == ["InboundAgent", "FollowUpAgent"]
@@ -172,15 +194,14 @@ def test_one_more_guard_never_lets_an_optimization_through(
 ) -> None:
     state["requests"] = [request(agent, one.state, one.completed_tasks, one.requested_at) for one in state["requests"]]
     before = decision(agent, **state)
-    total = state["tasks"] or 0
     guarded = (
         state
         | {
             "unread": {"tasks": None},
             "failing": {"failing": True},
             "committed": {"committed": state["committed"] + 100},
-            "in flight": {"requests": [*state["requests"], request(agent, open_state, total, NOW)]},
-            "cooling down": {"requests": [*state["requests"], request(agent, completed_tasks=total, requested_at=NOW)]},
+            "in flight": {"requests": [*state["requests"], request(agent, open_state, requested_at=NOW)]},
+            "cooling down": {"requests": [*state["requests"], request(agent, requested_at=NOW)]},
         }[guard]
     )
     after = decision(agent, **guarded)
@@ -191,8 +212,9 @@ def test_one_more_guard_never_lets_an_optimization_through(
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=7, max_size=7), st.floats(0, 250))
-def test_decisions_never_commit_more_than_the_budget(totals: list[int], committed: float) -> None:
-    found = decide(FLEET, dict(zip(FLEET.agent_names, totals, strict=True)), [], committed, False, NOW)
+def test_decisions_never_commit_more_than_the_budget(tasks: list[int], committed: float) -> None:
+    counts = {agent: CompletedTasks(100, count) for agent, count in zip(FLEET.agent_names, tasks, strict=True)}
+    found = decide(FLEET, counts, [], committed, False, NOW)
     chosen = sum(one.max_cost_usd for one in found if one.decision is Choice.OPTIMIZE)
     assert chosen == 0 or committed + chosen <= FLEET.monthly_budget_usd
 

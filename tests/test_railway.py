@@ -55,6 +55,7 @@ def resource(server: FakeRailway, **others: Any) -> RailwayResource:
         "uses_project_token": False,
         "environment_id": ENVIRONMENT_ID,
         "project_id": PROJECT_ID,
+        "log_retention_days": 36_500,
     }
     return RailwayResource(**{**values, **others})
 

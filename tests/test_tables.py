@@ -15,6 +15,7 @@ NINE = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 def counts(**changes: Any) -> pd.DataFrame:
     row = {"window_start": NINE, "agent": "AuditAgent", "status": "completed", "tasks_in_window": 1, "tasks_total": 2}
+    row["tasks_since_optimization"] = 2
     return pd.DataFrame([row | changes])
 
 
@@ -34,9 +35,7 @@ def test_every_column_says_what_it_means_and_the_key_exists(table: Table) -> Non
 
 
 def test_conforming_orders_columns_drops_others_and_gives_their_types() -> None:
-    frame = counts(extra=1, tasks_total=2.0)[
-        ["extra", "tasks_total", "status", "agent", "tasks_in_window", "window_start"]
-    ]
+    frame = counts(extra=1, tasks_total=2.0).iloc[:, ::-1]
     found = TASK_COUNTS.conform(frame)
     assert list(found.columns) == TASK_COUNTS.columns
     assert found["tasks_total"].dtype == "int64"

@@ -1,4 +1,4 @@
-"""agent_tasks: spans summed up to tasks."""
+"""agent_tasks: spans summed up to tasks, and what agent_state says of them."""
 
 from datetime import timedelta
 
@@ -18,8 +18,9 @@ from perf_pipeline.checks import (
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.ownership import count_unowned, own_spans, spans_of_traces
 from perf_pipeline.monitoring.root_cause import short_error
+from perf_pipeline.monitoring.task_outcomes import count_disagreements, with_task_states
 from perf_pipeline.monitoring.tasks import tasks_from_spans
-from perf_pipeline.tables import AGENT_TASKS, RAW_SPANS
+from perf_pipeline.tables import AGENT_TASKS, RAW_SPANS, TASK_STATES
 from resources.lake import LakeResource
 from resources.sources import SpanSource
 
@@ -33,6 +34,10 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         end_offset=fleet.lateness_windows,
         allow_nonexistent_upstream_partitions=True,
     )
+    # A task's row changes when the task ends, which may be in a later window.
+    following = dg.TimeWindowPartitionMapping(
+        end_offset=fleet.lateness_windows, allow_nonexistent_upstream_partitions=True
+    )
 
     @window_asset(
         fleet,
@@ -43,7 +48,10 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             advisory_spec(AGENT_TASKS, AGENTS_KNOWN, "Every agent with tasks is listed in fleet.yaml."),
             advisory_spec(AGENT_TASKS, SPANS_OWNED, "Nearly every span belongs to an agent's task."),
         ],
-        deps=[dg.AssetDep(RAW_SPANS.name, partition_mapping=neighbours)],
+        deps=[
+            dg.AssetDep(RAW_SPANS.name, partition_mapping=neighbours),
+            dg.AssetDep(TASK_STATES.name, partition_mapping=following),
+        ],
     )
     def agent_tasks(
         context: dg.AssetExecutionContext, span_source: dg.ResourceParam[SpanSource], lake: LakeResource
@@ -52,9 +60,13 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         start, end = windows[0].start, windows[-1].end
         store = lake.open()
         longest = timedelta(hours=fleet.longest_task_hours)
-        spans = store.scan(store.connect(), RAW_SPANS, start - longest, end + fleet.lateness)
+        database = store.connect()
+        spans = store.scan(database, RAW_SPANS, start - longest, end + fleet.lateness)
+        states = store.scan(database, TASK_STATES, start, end + longest)
         owned = own_spans(spans_of_traces(spans, start, end))
-        frame = AGENT_TASKS.conform(tasks_from_spans(owned, start, end).to_pandas())
+        outcomes = with_task_states(tasks_from_spans(owned, start, end), states).to_pandas()
+        disagreements = count_disagreements(outcomes)
+        frame = AGENT_TASKS.conform(outcomes)
         total, unowned, waiting = count_unowned(owned, start, end)
         per_agent = frame.groupby("agent", as_index=False).agg(
             tasks=("ok", "size"), failed=("ok", lambda ok: int((~ok).sum())), errors=("error_count", "sum")
@@ -66,6 +78,8 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
                 "spans": total,
                 "spans without an agent": unowned,
                 "spans whose task has not ended": waiting,
+                "failed by agent_state only": disagreements.failed_by_state_only,
+                "span failed, agent_state completed": disagreements.completed_by_state_only,
                 "tasks by agent": markdown(per_agent),
                 "latest failed tasks": markdown(_failed(frame, span_source)),
             },

@@ -1,6 +1,6 @@
 """optimization_decisions: for each agent, whether to optimize it now, and why or why not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,13 @@ from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of
 from perf_pipeline.checks import schema_result
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.windows import Window
-from perf_pipeline.optimization.policy import Decision, committed_this_month, decide
+from perf_pipeline.optimization.policy import (
+    CompletedTasks,
+    Decision,
+    committed_this_month,
+    decide,
+    latest_optimizations,
+)
 from perf_pipeline.records import IncidentState, SourceHealth, SourceStatus
 from perf_pipeline.tables import ANOMALIES, OPTIMIZATION_DECISIONS
 from resources.ledger import LedgerResource
@@ -35,9 +41,10 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
                 for incident in book.incidents(now, state=IncidentState.OPEN)
             )
         committed = committed_this_month(requests, now.astimezone(ZoneInfo(fleet.timezone)))
+        optimized = latest_optimizations(requests)
         rows = []
         for window in windows:
-            completed = completed_tasks(task_counts, window, health)
+            completed = completed_tasks(task_counts, window, health, optimized)
             decisions = decide(fleet, completed, requests, committed, failing, now)
             rows += [_row(window, decision) for decision in decisions]
         frame = OPTIMIZATION_DECISIONS.conform(pd.DataFrame(rows))
@@ -57,17 +64,33 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
     return optimization_decisions
 
 
-def completed_tasks(counts: pd.DataFrame, window: Window, health: Sequence[SourceHealth]) -> dict[str, int] | None:
-    """Each agent's completed tasks in all, as they were when the window was read; None where they were not, or not
-    completely: a table whose rows a key may not see looks like an empty one."""
-    read = any(
-        reading.source == "tasks" and reading.window_start == window.start and reading.status is SourceStatus.COMPLETE
-        for reading in health
+def completed_tasks(
+    counts: pd.DataFrame, window: Window, health: Sequence[SourceHealth], optimized: Mapping[str, datetime]
+) -> dict[str, CompletedTasks] | None:
+    """Each agent's completed tasks as they were when the window was read; None where they were not, or not
+    completely: a table whose rows a key may not see looks like an empty one.
+
+    `optimized` says when an agent was last optimized (UTC). Nothing that was counted before that came after it.
+    """
+    read_at = next(
+        (
+            reading.collected_at
+            for reading in health
+            if (reading.source, reading.window_start) == ("tasks", window.start)
+            and reading.status is SourceStatus.COMPLETE
+        ),
+        None,
     )
-    if not read:
-        return None
     completed = counts[(counts["window_start"] == window.start) & (counts["status"] == "completed")]
-    return {str(agent): int(total) for agent, total in zip(completed["agent"], completed["tasks_total"], strict=True)}
+    if read_at is None or completed["tasks_since_optimization"].isna().any():
+        return None
+    return {
+        row["agent"]: CompletedTasks(
+            int(row["tasks_total"]),
+            int(row["tasks_since_optimization"]) if optimized.get(row["agent"], read_at) <= read_at else 0,
+        )
+        for row in completed.to_dict("records")
+    }
 
 
 def _row(window: Window, decision: Decision) -> dict[str, object]:

@@ -2,9 +2,8 @@
 
 import dagster as dg
 
-from perf_pipeline.assets.source_asset import Source, materialize_source
-from perf_pipeline.assets.window_asset import window_asset, windows_of_run
-from perf_pipeline.checks import source_complete_spec
+from perf_pipeline.assets.source_asset import Source, at_once, materialize_source, source_asset
+from perf_pipeline.assets.window_asset import windows_of_run
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.logs import name_agents
 from perf_pipeline.tables import RAW_LOGS
@@ -14,21 +13,15 @@ from resources.sources import LogSource
 
 
 def raw_logs_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
-    @window_asset(fleet, RAW_LOGS, "telemetry", {"railway", "parquet"}, [source_complete_spec(RAW_LOGS)])
+    @source_asset(fleet, RAW_LOGS, {"railway", "parquet"})
     def raw_logs(
         context: dg.AssetExecutionContext,
         log_source: dg.ResourceParam[LogSource],
         lake: LakeResource,
         ledger: LedgerResource,
     ) -> dg.MaterializeResult:
-        source = Source("logs", log_source.describe(), log_source.read_logs)
-        return materialize_source(
-            source,
-            RAW_LOGS,
-            windows_of_run(context, fleet),
-            lake.open(),
-            ledger,
-            finish=lambda logs: name_agents(logs, fleet.agent_names),
-        )
+        read = at_once(log_source.read_logs, lambda logs: name_agents(logs, fleet.agent_names))
+        source = Source("logs", log_source.describe(), read)
+        return materialize_source(source, RAW_LOGS, windows_of_run(context, fleet), lake.open(), ledger)
 
     return raw_logs

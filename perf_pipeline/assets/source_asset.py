@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from perf_pipeline.assets.window_asset import markdown
-from perf_pipeline.checks import schema_result, source_complete_result
-from perf_pipeline.collection import Collected, collect
+from perf_pipeline.assets.window_asset import markdown, window_asset
+from perf_pipeline.checks import refused_result, source_complete_result, source_complete_spec
+from perf_pipeline.collection import CollectedWindow, Read, collect
+from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import Table
 from resources.lake import Lake
@@ -26,7 +27,28 @@ class Source:
 
     name: str
     system: str
-    read: Callable[[datetime, datetime], Reading]
+    read: Read
+
+
+def source_asset(
+    fleet: FleetConfig, table: Table, kinds: set[str], checks: Sequence[dg.AssetCheckSpec] = ()
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@dg.asset` for a table that is read from outside. It writes its partitions itself, part by part."""
+    return window_asset(
+        fleet, table, "telemetry", kinds, [source_complete_spec(table), *checks], dagster_type=dg.Nothing
+    )
+
+
+def at_once(
+    read: Callable[[datetime, datetime], Reading], finish: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame
+) -> Read:
+    """A source that gives a window in one part; `finish` completes the columns that the source lacks."""
+
+    def read_parts(start: datetime, end: datetime) -> Iterator[Reading]:
+        reading = read(start, end)
+        yield replace(reading, frame=finish(reading.frame))
+
+    return read_parts
 
 
 def materialize_source(
@@ -35,44 +57,48 @@ def materialize_source(
     windows: Sequence[Window],
     lake: Lake,
     ledger: LedgerResource,
-    finish: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
+    failures: Sequence[str] = (),
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> dg.MaterializeResult:
-    """Read the windows and record how well that went. `finish` completes the columns that the source lacks."""
+    """Read the windows into the lake and record how well that went, window by window.
 
-    def previous(window: Window) -> pd.DataFrame | None:
-        if not lake.path(table, window.start).exists():
-            return None
-        return lake.read(table, window.start, window.end)
-
+    `failures` are sentences about the source that concern no single window.
+    """
     with ledger.open() as book:
         known = book.health(windows[0].start, windows[-1].end)
-        collected = collect(source.name, table, windows, source.read, previous, known, datetime.now(UTC))
-        book.record_health(collected.health)
-    frame = finish(collected.frame)
+        collected = []
+        for window in collect(source.name, table, windows, source.read, lake, known, clock):
+            book.record_health([window.health])
+            collected.append(window)
+    problems = [*failures, *(problem for window in collected for problem in window.problems)]
     return dg.MaterializeResult(
-        value=frame,
-        metadata=_metadata(source, collected, frame),
-        check_results=[schema_result(table, frame), source_complete_result(collected.problems)],
+        metadata=_metadata(source, collected),
+        check_results=[
+            refused_result([window.refused for window in collected if window.refused]),
+            source_complete_result([problem for problem in dict.fromkeys(problems) if problem]),
+        ],
     )
 
 
-def _metadata(source: Source, collected: Collected, frame: pd.DataFrame) -> dict[str, Any]:
+def _metadata(source: Source, collected: Sequence[CollectedWindow]) -> dict[str, Any]:
     health = pd.DataFrame(
         [
             {
-                "window": f"{reading.window_start:%Y-%m-%d %H:%M} UTC",
-                "status": str(reading.status),
-                "rows": reading.rows,
-                "late rows": reading.late_rows,
-                "read at": f"{reading.collected_at:%Y-%m-%d %H:%M:%S} UTC",
-                "reason": reading.reason,
+                "window": f"{window.health.window_start:%Y-%m-%d %H:%M} UTC",
+                "status": str(window.health.status),
+                "rows": window.health.rows,
+                "late rows": window.health.late_rows,
+                "duplicates": window.duplicates,
+                "read at": f"{window.health.collected_at:%Y-%m-%d %H:%M:%S} UTC",
+                "reason": " ".join(window.problems),
             }
-            for reading in collected.health
+            for window in collected
         ]
     )
     return {
-        "dagster/row_count": len(frame),
+        "dagster/row_count": sum(window.health.rows for window in collected),
         "source": source.system,
-        "late rows": collected.late_rows,
+        "late rows": sum(window.health.late_rows for window in collected),
+        "duplicates left out": sum(window.duplicates for window in collected),
         "windows": markdown(health),
     }

@@ -30,6 +30,7 @@ def window_asset(
     kinds: set[str],
     checks: Sequence[dg.AssetCheckSpec] = (),
     deps: Sequence[str | dg.AssetDep] = (),
+    dagster_type: Any = FRAME,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for a table of windows."""
     return dg.asset(
@@ -41,7 +42,7 @@ def window_asset(
         partitions_def=windows_partitions(fleet),
         backfill_policy=dg.BackfillPolicy.multi_run(MAX_WINDOWS_A_RUN),
         io_manager_key=LAKE_IO,
-        dagster_type=FRAME,
+        dagster_type=dagster_type,
         metadata={"dagster/column_schema": column_schema(table)},
         check_specs=[schema_spec(table), *checks],
         deps=deps,

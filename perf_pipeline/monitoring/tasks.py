@@ -16,7 +16,8 @@ ERROR_TYPE = r"^([A-Za-z_][\w.]*(?:Error|Exception|Timeout|Warning|Interrupt|Exi
 def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Table:
     """The tasks that began in `[start, end)` UTC, with the columns of `tables.AGENT_TASKS`.
 
-    `owned` comes from `own_spans`, over all spans that may belong to these tasks.
+    `owned` comes from `own_spans`, over all spans that may belong to these tasks. Spans know no `task_status`: it
+    is missing until `with_task_states` fills it.
     """
     spans = _count_once(owned.filter(owned.task_span_id.notnull()))
     is_llm, is_tool = spans.kind == "LLM", spans.kind == "TOOL"
@@ -67,6 +68,7 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
         cost_usd=tasks.called_cost_usd.fill_null(tasks.cost_usd),
         session_id=tasks.session_id.fill_null(tasks.first_session_id),
         task_id=tasks.task_id.fill_null(tasks.first_task_id),
+        task_status=ibis.null("string"),
         program_version=tasks.program_version.fill_null(tasks.first_program_version),
     )
 

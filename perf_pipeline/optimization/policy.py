@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -32,9 +32,29 @@ class Decision:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class CompletedTasks:
+    """An agent's rows of agent_state with status completed: all, and those changed since it was last optimized."""
+
+    total: int
+    since_optimization: int
+
+
+NO_TASKS = CompletedTasks(0, 0)
+
+
+def latest_optimizations(requests: Iterable[OptimizationRequest]) -> dict[str, datetime]:
+    """When each agent's latest optimization was requested (UTC). One that was cancelled was none."""
+    latest: dict[str, datetime] = {}
+    for request in requests:
+        if request.state is not RequestState.CANCELLED:
+            latest[request.agent] = max(request.requested_at, latest.get(request.agent, request.requested_at))
+    return latest
+
+
 def decide(
     fleet: FleetConfig,
-    completed_tasks: Mapping[str, int] | None,
+    completed_tasks: Mapping[str, CompletedTasks] | None,
     requests: Sequence[OptimizationRequest],
     committed_usd: float,
     open_data_incident: bool,
@@ -42,10 +62,10 @@ def decide(
 ) -> list[Decision]:
     """One decision for each agent of the fleet file, in its order.
 
-    `completed_tasks` is each agent's total in agent_state, or None where it could not be read; `committed_usd` is
-    what this month's requests may cost at most; each decision to optimize commits its cap before the next agent
-    is looked at. An agent below its threshold is not eligible; one that reached it, or whose last optimization is
-    still in flight, waits while a guard stands in the way.
+    `completed_tasks` holds the agents with rows in agent_state, or is None where these could not be read;
+    `committed_usd` is what this month's requests may cost at most; each decision to optimize commits its cap before
+    the next agent is looked at. An agent below its threshold is not eligible; one that reached it, or whose last
+    optimization is still in flight, waits while a guard stands in the way.
     """
     decisions: list[Decision] = []
     for agent in fleet.agents:
@@ -59,7 +79,7 @@ def decide(
 def _decide(
     agent: AgentConfig,
     fleet: FleetConfig,
-    completed_tasks: Mapping[str, int] | None,
+    completed_tasks: Mapping[str, CompletedTasks] | None,
     requests: Sequence[OptimizationRequest],
     committed_usd: float,
     open_data_incident: bool,
@@ -67,9 +87,8 @@ def _decide(
 ) -> Decision:
     policy = fleet.optimization_policy(agent)
     own = sorted((request for request in requests if request.agent == agent.name), key=lambda r: r.requested_at)
-    total = (completed_tasks or {}).get(agent.name, 0)
-    counted = [request for request in own if request.state is not RequestState.CANCELLED]
-    since = max(total - (counted[-1].completed_tasks if counted else 0), 0)
+    completed = (completed_tasks or {}).get(agent.name, NO_TASKS)
+    last_optimized = latest_optimizations(own).get(agent.name)
 
     guards: list[str] = []
     if completed_tasks is None:
@@ -79,8 +98,7 @@ def _decide(
     in_flight = [request for request in own if request.state.is_open]
     if in_flight:
         guards.append(f"an optimization is in flight ({in_flight[-1].state.replace('_', ' ')})")
-    elif counted and now - counted[-1].requested_at < timedelta(hours=fleet.cool_down_hours):
-        again = counted[-1].requested_at + timedelta(hours=fleet.cool_down_hours)
+    elif last_optimized and now < (again := last_optimized + timedelta(hours=fleet.cool_down_hours)):
         guards.append(f"cooling down until {again:%Y-%m-%d %H:%M} UTC")
     if committed_usd + policy.max_cost_usd > fleet.monthly_budget_usd:
         guards.append(
@@ -88,8 +106,8 @@ def _decide(
             f"(${committed_usd:g} committed)"
         )
 
-    reached = since >= policy.min_tasks
-    count = f"{since} completed tasks since the last optimization, {policy.min_tasks} are needed"
+    reached = completed.since_optimization >= policy.min_tasks
+    count = f"{completed.since_optimization} completed tasks since the last optimization, {policy.min_tasks} are needed"
     if completed_tasks is None:
         choice, reasons = Choice.WAIT, tuple(guards)
     elif not reached and not in_flight:
@@ -104,8 +122,8 @@ def _decide(
         agent.name,
         choice,
         policy.optimizer,
-        since if completed_tasks is not None else None,
-        total if completed_tasks is not None else None,
+        completed.since_optimization if completed_tasks is not None else None,
+        completed.total if completed_tasks is not None else None,
         policy.min_tasks,
         policy.max_cost_usd,
         policy.approval,

@@ -22,6 +22,7 @@ from tests.real.phoenix_fixtures import MANY_SPANS, BusyWindow
 from tests.real.services.free_port import free_port
 from tests.real.services.otlp_sender import SentSpan, send_spans, wait_until_queryable
 from tests.real.services.phoenix_server import RunningPhoenix
+from tests.whole_window import whole_window
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("phoenix")]
 phoenix = phoenix_fixtures.phoenix
@@ -55,10 +56,9 @@ def sent(server: RunningPhoenix, project: str, spans: list[SentSpan]) -> Phoenix
 
 
 def read(source: PhoenixResource, start: datetime = START, end: datetime = END) -> list[dict[str, Any]]:
-    reading = source.read_spans(start, end)
-    assert reading.gaps == ()
-    assert RAW_SPANS.problems(reading.frame) == []
-    frame = reading.frame.astype(object)
+    spans = whole_window(source.read_spans(start, end))
+    assert RAW_SPANS.problems(spans) == []
+    frame = spans.astype(object)
     return [
         {str(column): value for column, value in row.items()}
         for row in frame.where(frame.notna(), None).to_dict("records")
@@ -278,7 +278,7 @@ def test_five_thousand_spans_are_read_with_nothing_cut(
 def test_a_project_that_does_not_exist_is_an_error_and_not_an_empty_window(phoenix: RunningPhoenix) -> None:
     sent(phoenix, "the-real-one", [a_span(1000)])
     with pytest.raises(PhoenixError, match=r"no project 'the-reel-one'.*the-real-one.*PHOENIX_PROJECT_NAME") as caught:
-        reader(phoenix, "the-reel-one").read_spans(START, END)
+        list(reader(phoenix, "the-reel-one").read_spans(START, END))
     assert not caught.value.retryable
 
 
@@ -294,7 +294,7 @@ def test_a_wrong_or_missing_key_names_the_variable_and_never_the_key(
     says: str,
 ) -> None:
     with pytest.raises(PhoenixError, match=f"PHOENIX_API_KEY.*{says}|{says}.*PHOENIX_API_KEY") as caught:
-        reader(guarded_phoenix, "guarded", api_key=key).read_spans(START, END)
+        list(reader(guarded_phoenix, "guarded", api_key=key).read_spans(START, END))
     assert not caught.value.retryable
     assert "wrong-key-123" not in str(caught.value)
 
@@ -302,14 +302,14 @@ def test_a_wrong_or_missing_key_names_the_variable_and_never_the_key(
 def test_a_stopped_server_is_an_error_that_another_try_may_mend(phoenix: RunningPhoenix) -> None:
     source = reader(phoenix, "fields", endpoint=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(PhoenixError, match=r"cannot be reached.*PHOENIX_ENDPOINT") as caught:
-        source.read_spans(START, END)
+        list(source.read_spans(START, END))
     assert caught.value.retryable
 
 
 @pytest.mark.parametrize("path", ["/v1", "/projects/UHJvamVjdDox"])
 def test_an_address_that_shows_a_page_is_not_the_base_url(phoenix: RunningPhoenix, path: str) -> None:
     with pytest.raises(PhoenixError, match=r"text/html.*PHOENIX_ENDPOINT.*base URL") as caught:
-        reader(phoenix, "fields", endpoint=phoenix.base_url + path).read_spans(START, END)
+        list(reader(phoenix, "fields", endpoint=phoenix.base_url + path).read_spans(START, END))
     assert not caught.value.retryable
 
 

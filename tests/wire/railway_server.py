@@ -123,7 +123,7 @@ def railway_server(railway: FakeRailway) -> Iterator[FakeRailway]:
 
     class Railway(Handler):
         def do_POST(self) -> None:
-            request = self.request()
+            request = self.read_request()
             query = json.loads(request.body)
             railway.queries.append(query)
             self.send(railway.next_answers.pop(0) if railway.next_answers else execute(query, request.headers))

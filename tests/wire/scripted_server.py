@@ -24,7 +24,7 @@ def scripted_server(answer: Callable[[Request], Answer]) -> Iterator[ScriptedSer
 
     class Scripted(Handler):
         def do_GET(self) -> None:
-            request = self.request()
+            request = self.read_request()
             script.requests.append(request)
             # A client that gave up waiting is no fault of the server's.
             with suppress(ConnectionError):

@@ -88,7 +88,7 @@ def fault_proxy(upstream: str | None = None) -> Iterator[FaultProxy]:
 
     class Slack(http_server.Handler):
         def do_POST(self) -> None:
-            request = self.request()
+            request = self.read_request()
             form = _form(request.body.decode(), request.headers["content-type"])
             method = request.path.removeprefix("/api/")
             proxy.requests.append((method, form))

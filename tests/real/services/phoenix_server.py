@@ -40,8 +40,11 @@ class RunningPhoenix:
                 self.process.wait()
 
 
-def start_phoenix(workdir: Path, port: int, grpc_port: int, auth: bool = False) -> RunningPhoenix:
-    """Returns when the server answers. Its database and its log lie in `workdir`, which may hold earlier ones."""
+def start_phoenix(
+    workdir: Path, port: int, grpc_port: int, auth: bool = False, database_url: str = ""
+) -> RunningPhoenix:
+    """Returns when the server answers. Its log lies in `workdir`, which may hold an earlier one; so does its database,
+    unless `database_url` names one in PostgreSQL."""
     program = _installed()
     workdir.mkdir(parents=True, exist_ok=True)
     admin_secret = f"a1{secrets.token_hex(20)}"
@@ -60,6 +63,8 @@ def start_phoenix(workdir: Path, port: int, grpc_port: int, auth: bool = False) 
             "PHOENIX_SECRET": f"b2{secrets.token_hex(20)}",
             "PHOENIX_ADMIN_SECRET": admin_secret,
         }
+    if database_url:
+        environment |= {"PHOENIX_SQL_DATABASE_URL": database_url}
     log = workdir / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -76,11 +81,15 @@ def start_phoenix(workdir: Path, port: int, grpc_port: int, auth: bool = False) 
 
 
 def _installed() -> Path:
-    # pip installs a package after all that it needs, so its record says that nothing is missing.
-    record = f"lib/python*/site-packages/arize_phoenix-{VERSION}.dist-info"
-    if not any(ENVIRONMENT.glob(record)):
+    # pip installs a package after all that it needs, so its record says that nothing is missing. What an extra needs
+    # may come later.
+    records = [f"arize_phoenix-{VERSION}.dist-info", "asyncpg-*.dist-info"]
+    has = [any(ENVIRONMENT.glob(f"lib/python*/site-packages/{record}")) for record in records]
+    if not has[0]:
         subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        subprocess.run([ENVIRONMENT / "bin" / "pip", "install", "--quiet", f"arize-phoenix=={VERSION}"], check=True)
+    if not all(has):
+        package = f"arize-phoenix[pg]=={VERSION}"
+        subprocess.run([ENVIRONMENT / "bin" / "pip", "install", "--quiet", package], check=True)
     return ENVIRONMENT / "bin" / "phoenix"
 
 

@@ -1,0 +1,136 @@
+"""How rows are asked of Supabase: the connection, retries, pages, and what an answer must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from resources.agent_state import UNKNOWN, TaskState
+from resources.reading import SupabaseError
+from resources.supabase_errors import COLUMNS_NEEDED, PASSING_STATUSES, RefusalError, explain, raise_refusal
+
+if TYPE_CHECKING:
+    import supabase
+
+Row = Mapping[str, Any]
+
+
+@contextmanager
+def connected(url: str, key: str, table: str, timeout_seconds: float) -> Iterator[supabase.Client]:
+    """A client whose failures leave as SupabaseError, which names `table` where it is about it."""
+    import httpx
+    from supabase import create_client
+    from supabase.lib.client_options import SyncClientOptions
+
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        # Said here, because httpx's own message about a header that it cannot send quotes the header.
+        raise SupabaseError(
+            "SUPABASE_KEY holds a space, a line break or a character that no key has: copy the key again.",
+            retryable=False,
+        )
+    # Redirects are not followed: httpx would send the apikey header on to the other host.
+    http = httpx.Client(timeout=timeout_seconds, event_hooks={"response": [raise_refusal]})
+    options = SyncClientOptions(
+        httpx_client=http, postgrest_client_retry=False, auto_refresh_token=False, persist_session=False
+    )
+    with http:
+        try:
+            yield create_client(url, key, options)
+        except RefusalError as refusal:
+            raise explain(refusal, url, table) from refusal
+        except httpx.TimeoutException as error:
+            raise SupabaseError(
+                f"Supabase at {url} did not answer within {timeout_seconds:g} seconds: "
+                "try again later, raise request_timeout_seconds, or check SUPABASE_URL.",
+                retryable=True,
+            ) from error
+        except httpx.RequestError as error:
+            raise SupabaseError(
+                f"Supabase could not be reached at {url} ({error}): check SUPABASE_URL and that the project "
+                "is running.",
+                retryable=True,
+            ) from error
+
+
+def read_rows(query: Any, columns: Sequence[str], table: str) -> list[Row]:
+    """The rows of one request, each with all the columns. Raises RefusalError, SupabaseError or httpx.RequestError."""
+    import stamina
+
+    # The client's own retries take 7 s and cannot be bounded, so they are off.
+    caller = stamina.RetryingCaller(attempts=3, timeout=15, wait_initial=0.5, wait_max=4, wait_jitter=0.5)
+    rows = caller.on(_may_pass)(query.execute).data
+    for row in rows:
+        for column in columns:
+            if not isinstance(row, Mapping) or column not in row:
+                raise SupabaseError(
+                    f"An answer of Supabase about {table} lacks the column {column}: the table needs "
+                    f"{COLUMNS_NEEDED}, and nothing between it and this pipeline may change the answers.",
+                    retryable=False,
+                )
+    return rows
+
+
+def read_pages(fetch: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
+    """All rows of a query that one answer cannot hold. `fetch` gets the last row so far and the number of rows.
+
+    The server may cap its answers below what was asked for, so a page is known to be the last one only where it
+    is shorter than another before it. That also ends the reading of a table to which rows are added all the time.
+    """
+    last, count, longest = None, 0, 1
+    previous: list[Row] = []
+    while True:
+        rows = fetch(last, count)
+        if rows and rows == previous:
+            raise RefusalError(200, None, "the same page of rows twice, as if it ignored where to go on")
+        yield from rows
+        if len(rows) < longest:
+            return
+        last, count, longest, previous = rows[-1], count + len(rows), len(rows), rows
+
+
+def task_state(row: Row, table: str) -> TaskState:
+    """The row of agent_state; its created_at may be left out. Raises SupabaseError for a time that is none."""
+    return TaskState(
+        task_id=str(row["id"]),
+        agent=str(row["agent_name"] or UNKNOWN),
+        status=str(row["status"] or UNKNOWN),
+        created_at=_time(row, "created_at", table),
+        updated_at=_time(row, "updated_at", table),
+    )
+
+
+def utc_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
+def quoted(value: object) -> str:
+    """A value inside PostgREST's or=(...), where dots, commas and colons have a meaning of their own."""
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def _time(row: Row, column: str, table: str) -> datetime | None:
+    text = row.get(column)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        # A timestamp column without a time zone holds UTC on Supabase.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SupabaseError(
+            f"The column {column} of {table} holds {str(text)[:40]!r} in the row with id {row['id']}, which is not a "
+            "time: make the column a timestamptz and mend that row.",
+            retryable=False,
+        ) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    import httpx
+
+    if isinstance(error, RefusalError):
+        return error.status in PASSING_STATUSES
+    # A timeout has already cost a whole request_timeout_seconds.
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.TimeoutException)
