@@ -1,7 +1,7 @@
 """One way of reading a window of spans, measured in a process of its own: `python -m benchmarks.ways_to_read <JSON>`.
 
 The product's roads read to the end and keep nothing; `into_the_lake` writes what it reads as the pipeline does. The
-others are what these are compared with: single requests without any of our code around them, Phoenix's own client as its
+others are what these are compared with: single requests without any of our code, Phoenix's own client as its
 documentation shows it, and a bare scan of the lake's Parquet.
 """
 
@@ -172,7 +172,7 @@ def _duckdb_scan(reading: Reading) -> int:
 
     rows = 0
     scan = duckdb.connect().execute("SELECT * FROM read_parquet(?)", [reading.place])
-    for batch in scan.fetch_record_batch(100_000):
+    for batch in scan.to_arrow_reader(100_000):
         rows += batch.num_rows
     return rows
 

@@ -204,7 +204,7 @@ AGENT_TASKS = _table(
         "end_time": _column(TIME, "When the task ended (UTC)", nullable=True),
         "ok": _column(FLAG, "Whether its topmost span ended without an error and agent_state does not say failed"),
         "error_type": _column(TEXT, "Exception that failed the task", nullable=True),
-        "error_message": _column(TEXT, "What the tracer noted beside it, or that only agent_state says failed", nullable=True),
+        "error_message": _column(TEXT, "What the tracer noted, or that agent_state alone says failed", nullable=True),
         "latency_ms": _column(NUMBER, "Duration of the topmost span, in milliseconds", nullable=True),
         "llm_ms": _column(NUMBER, "Sum of the durations of its language-model calls, in milliseconds", at_least=0),
         "tool_ms": _column(NUMBER, "Sum of the durations of its tool calls, in milliseconds", at_least=0),

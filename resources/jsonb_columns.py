@@ -14,14 +14,18 @@ from perf_pipeline.tables import TEXT
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LARGEST_EXACT_NUMBER = 2**53
-NO_STRING = r'^["\[{tfn]'
-"""How any JSON value begins that is no number."""
+EXACT = 2**53
+"""Above it, floating point skips whole numbers."""
+
+NUMBER = r"^[-0-9]"
+"""How a JSON value begins that is a number."""
 
 
 def text_column(column: pa.Array) -> pd.Series:
     """A column of texts."""
-    return pd.Series(TEXT.__from_arrow__(column))
+    import pyarrow as pa
+
+    return column.to_pandas(types_mapper={pa.string(): TEXT}.get)
 
 
 def value_column(column: pa.Array) -> pd.Series:
@@ -29,28 +33,24 @@ def value_column(column: pa.Array) -> pd.Series:
 
     As TEXT where all are strings, as float64 where all are numbers that it holds exactly, else as Python objects.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    texts = _texts(column)
-    if texts.null_count == len(texts):
-        return pd.Series(None, index=range(len(texts)), dtype=TEXT)
-    if pc.all(pc.starts_with(texts, '"')).as_py() and not pc.any(pc.match_substring(texts, "\\")).as_py():
-        return text_column(pc.utf8_slice_codeunits(texts, 1, -1))
-    if not pc.any(pc.match_substring_regex(texts, NO_STRING)).as_py():
-        numbers = pc.cast(texts, pa.float64())
-        if pc.max(pc.abs(numbers)).as_py() < LARGEST_EXACT_NUMBER:
-            return numbers.to_pandas()
-    return _decoded(texts, _scalar)
+    texts = text_column(_storage(column))
+    present = texts.dropna()
+    if present.str.startswith('"').all() and not present.str.contains("\\", regex=False).any():
+        return texts.str.slice(1, -1)
+    if present.str.match(NUMBER).all():
+        numbers = pd.Series(pd.to_numeric(texts), dtype="float64")
+        if numbers.abs().max() < EXACT:
+            return numbers
+    return _decoded(_storage(column), _scalar)
 
 
 def last_text_column(column: pa.Array) -> pd.Series:
-    """Of each list in a column of jsonb, the last value that is neither empty nor null, as TEXT; missing without one."""
-    return _decoded(_texts(column), _last).astype(TEXT)
+    """A column of lists in jsonb: of each, the last value that is neither empty nor null, as TEXT."""
+    return _decoded(_storage(column), _last).astype(TEXT)
 
 
-def _texts(column: pa.Array) -> pa.Array:
-    """What PostgreSQL sent: the driver marks jsonb as a type of its own over its text."""
+def _storage(column: Any) -> pa.Array:
+    """The text of a jsonb column, which has a type of its own where PyArrow knows it."""
     return getattr(column, "storage", column)
 
 

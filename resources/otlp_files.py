@@ -17,10 +17,8 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
 
 from resources.reading import PhoenixError
 from resources.zstd_frames import MAGIC, decompressed, open_frames
@@ -35,9 +33,10 @@ MOVE_FILE = "Move the file out of the folder of spans."
 
 @dataclass(frozen=True)
 class SpanFile:
-    """A file as it was found. The inode stays when a rotation renames it; size and mtime_ns change with its content."""
+    """An open file. Its inode stays when a rotation renames it; size and mtime_ns change with its content."""
 
     path: Path
+    raw: io.BufferedReader
     inode: int
     size: int
     mtime_ns: int
@@ -59,15 +58,23 @@ class Message:
 
 
 def span_files(folder: Path) -> Iterator[SpanFile]:
-    """The files of a folder by name, each once, and in the end those that came meanwhile. Raises PhoenixError.
+    """The files of a folder by name, each once, open until the next one is asked for. Raises PhoenixError.
 
-    A rotation renames a file and puts a new one in its place: whoever lists the names only once may miss one of them.
+    A rotation renames a file and puts a new one in its place, so the folder is listed until there is nothing new.
     """
     seen: set[int] = set()
-    while found := [file for file in _listed(folder) if file.inode not in seen]:
-        for file in found:
-            seen.add(file.inode)
-            yield file
+    while found := [path for path, inode in _listed(folder) if inode not in seen]:
+        for path in found:
+            try:
+                with path.open("rb") as raw:
+                    stat = os.fstat(raw.fileno())
+                    if stat.st_ino not in seen:
+                        seen.add(stat.st_ino)
+                        yield SpanFile(path, raw, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _unreadable(path, error) from error
 
 
 def messages_after(file: SpanFile, position: int = 0, fingerprint_there: str = "") -> Iterator[Message]:
@@ -77,17 +84,15 @@ def messages_after(file: SpanFile, position: int = 0, fingerprint_there: str = "
     """
     try:
         if position:
-            with _open_content(file) as content:
-                sized = _is_sized(content)
-                tail = _skip(content, position)
-                if fingerprint(tail) == fingerprint_there:
-                    yield from _messages(file.path, content, sized, position, tail)
-                    return
-        with _open_content(file) as content:
-            yield from _messages(file.path, content, _is_sized(content), 0, b"")
-    except FileNotFoundError:
-        # Renamed since it was listed; the next list has it under its new name.
-        return
+            content = _content(file)
+            messages = _sized_messages if _is_sized(content) else _lines
+            tail = _skip(content, position)
+            if fingerprint(tail) == fingerprint_there:
+                yield from messages(file.path, content, position, tail)
+                return
+        content = _content(file)
+        messages = _sized_messages if _is_sized(content) else _lines
+        yield from messages(file.path, content, 0, b"")
     except OSError as error:
         raise _unreadable(file.path, error) from error
 
@@ -96,35 +101,23 @@ def fingerprint(tail: bytes) -> str:
     return hashlib.sha256(tail[-TAIL:]).hexdigest()[:16]
 
 
-def _listed(folder: Path) -> list[SpanFile]:
-    files = []
+def _listed(folder: Path) -> list[tuple[Path, int]]:
+    """Paths and inodes of the folder's files."""
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
-                if os.path.splitext(entry.name)[1] in SUFFIXES and (file := _file(Path(entry.path))):
-                    files.append(file)
+            named = [entry for entry in entries if os.path.splitext(entry.name)[1] in SUFFIXES]
+            return sorted((Path(entry.path), entry.stat().st_ino) for entry in named if entry.is_file())
     except FileNotFoundError:
-        return []
+        # No folder yet, or a file that was renamed between its name and its inode.
+        return _listed(folder) if folder.exists() else []
     except OSError as error:
         raise _unreadable(folder, error) from error
-    return sorted(files, key=lambda file: file.path)
 
 
-def _file(path: Path) -> SpanFile | None:
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    return SpanFile(path, stat.st_ino, stat.st_size, stat.st_mtime_ns) if S_ISREG(stat.st_mode) else None
-
-
-@contextmanager
-def _open_content(file: SpanFile) -> Iterator[io.BufferedReader]:
-    """The file's content, decompressed where all of it is. Raises FileNotFoundError where another has its name now."""
-    with file.path.open("rb") as raw:
-        if os.fstat(raw.fileno()).st_ino != file.inode:
-            raise FileNotFoundError(file.path)
-        yield open_frames(raw) if raw.peek(len(MAGIC)).startswith(MAGIC) else raw
+def _content(file: SpanFile) -> io.BufferedReader:
+    """The file's content from its beginning, decompressed where all of it is compressed."""
+    file.raw.seek(0)
+    return open_frames(file.raw) if file.raw.peek(len(MAGIC)).startswith(MAGIC) else file.raw
 
 
 def _is_sized(content: io.BufferedReader) -> bool:
@@ -143,10 +136,6 @@ def _skip(content: io.BufferedReader, position: int) -> bytes:
             break
         start -= len(piece)
     return content.read(min(position, TAIL))
-
-
-def _messages(path: Path, content: io.BufferedReader, sized: bool, end: int, tail: bytes) -> Iterator[Message]:
-    return _sized_messages(path, content, end, tail) if sized else _lines(path, content, end, tail)
 
 
 def _lines(path: Path, content: io.BufferedReader, end: int, tail: bytes) -> Iterator[Message]:

@@ -143,6 +143,6 @@ def _all_within(spans: pd.DataFrame, start: datetime, end: datetime) -> pd.DataF
 def _ignored(what: str) -> PhoenixError:
     return PhoenixError(
         f"The MCP server does not keep to the {what} that it is asked for, so its answers cannot be trusted: take the "
-        "versions that the README names, or another road (fleet.yaml's sources.phoenix).",
+        "versions that the README names, or another road (fleet.yaml's sources.phoenix_road).",
         retryable=False,
     )

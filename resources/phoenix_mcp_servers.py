@@ -122,7 +122,7 @@ class CommandServer:
 
     def fault(self, errors: Sequence[BaseException]) -> PhoenixError:
         for error in errors:
-            if isinstance(error, OSError) and error.errno is not None:
+            if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
                 return PhoenixError(
                     f"{self._named()} cannot be started ({error.strerror}): install it, or correct the setting.",
                     retryable=False,

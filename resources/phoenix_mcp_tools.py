@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from resources.phoenix_json import JsonSpan
 from resources.reading import PhoenixError
@@ -53,15 +53,16 @@ class SpanTools:
     def projects_in(self, answer: Any) -> list[dict[str, Any]]:
         """The projects of one page, each with `name` and `id`. Raises PhoenixError."""
         projects = answer.get("data") if isinstance(answer, dict) else answer
-        if not isinstance(projects, list) or not all({"name", "id"} <= project.keys() for project in projects):
+        if not _are_objects_with(projects, "name", "id"):
             raise _unexpected(self.list_projects)
         return projects
 
     def spans_in(self, answer: Any) -> tuple[list[JsonSpan], str | None]:
         """The spans of one page, and where the next one begins. Raises PhoenixError."""
         # Without the cursor nothing would say whether this is the last page.
-        complete = isinstance(answer, dict) and isinstance(answer.get(self.spans), list) and self.next_cursor in answer
-        if not complete:
+        if not isinstance(answer, dict) or self.next_cursor not in answer:
+            raise _unexpected(self.get_spans)
+        if not _are_objects_with(answer.get(self.spans), "id"):
             raise _unexpected(self.get_spans)
         return answer[self.spans], answer[self.next_cursor]
 
@@ -111,9 +112,13 @@ def span_number(span_id: str) -> int:
     except (ValueError, TypeError, binascii.Error) as error:
         raise PhoenixError(
             f"{span_id!r} is not an id of Phoenix's spans, so what arrived after it cannot be told: its version may be "
-            "too new; read by another road (fleet.yaml's sources.phoenix).",
+            "too new; read by another road (fleet.yaml's sources.phoenix_road).",
             retryable=False,
         ) from error
+
+
+def _are_objects_with(values: Any, *names: str) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(values, list) and all(isinstance(value, dict) and value.keys() >= {*names} for value in values)
 
 
 def _spelling(properties: Iterable[str], *spellings: str) -> str:

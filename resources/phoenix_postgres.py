@@ -1,4 +1,4 @@
-"""The PostgreSQL road: Phoenix's own tables, read beside the server. For volume: it asks nothing of Phoenix's process."""
+"""The PostgreSQL road: Phoenix's own tables, read past the server. For volume: it costs Phoenix's process nothing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from resources.jsonb_columns import last_text_column, text_column, value_column
-from resources.phoenix_project import named_project
+from resources.phoenix_project import PROJECTS_NAMED_IN_ERRORS
 from resources.phoenix_road import ARRIVALS_AT_ONCE, SpanRoad
 from resources.phoenix_tables import NEWEST_SPAN, PROJECTS, arrivals_query, spans_query
 from resources.postgres_connection import PostgresConnection, open_postgres
+from resources.reading import PhoenixError
 from resources.sources import Arrivals
 from resources.span_attributes import KIND_ATTRIBUTE
 from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE
@@ -36,11 +38,7 @@ def open_postgres_road(
     It reads the tables projects, traces and spans, and writes nothing. Raises PhoenixError.
     """
     with open_postgres(database_url, timeout_seconds) as connection:
-        with connection.snapshot() as snapshot:
-            found = snapshot.table(PROJECTS).to_pylist()
-        known = [{"name": row["name"], "id": _global_id("Project", row["id"]), "row": row["id"]} for row in found]
-        row = named_project(known, project, f"PostgreSQL at {connection.address.public}")["row"]
-        yield PostgresRoad(connection, row, attributes)
+        yield PostgresRoad(connection, _project_row(connection, project), attributes)
 
 
 class PostgresRoad:
@@ -68,6 +66,23 @@ class PostgresRoad:
         return Arrivals(_global_id("Span", reached), _arrived(found))
 
 
+def _project_row(connection: PostgresConnection, wanted: str) -> int:
+    """The row's id of the project with that name, else with that id of Phoenix's interfaces. Raises PhoenixError."""
+    with connection.snapshot() as snapshot:
+        rows = {row["name"]: row["id"] for row in snapshot.table(PROJECTS).to_pylist()}
+    by_id = {_global_id("Project", row): row for row in rows.values()}
+    row = rows.get(wanted, by_id.get(wanted))
+    if row is None:
+        alike = get_close_matches(wanted, rows, PROJECTS_NAMED_IN_ERRORS, cutoff=0)
+        raise PhoenixError(
+            f"Phoenix's database at {connection.address.public} has no project {wanted!r}; it has: "
+            f"{', '.join(alike) or 'none'}. Set PHOENIX_PROJECT_NAME to one of them; a new project appears with the "
+            "first span sent to it.",
+            retryable=False,
+        )
+    return row
+
+
 def _rows(batch: pa.RecordBatch, attributes: Sequence[str]) -> pd.DataFrame:
     """The answer to `spans_query`, for the span's kind and the attributes, as rows of `span_columns.raw_spans`."""
     span_id, trace_id, parent_id, name, start, end, status, message, exceptions, kind, *values = batch.columns
@@ -84,8 +99,10 @@ def _rows(batch: pa.RecordBatch, attributes: Sequence[str]) -> pd.DataFrame:
         "status_message": text_column(message),
         EXCEPTION_TYPE: last_text_column(exceptions),
     }
-    named = zip(attributes, values, strict=True)
-    return pd.DataFrame(columns | {ATTRIBUTE + attribute: value_column(value) for attribute, value in named})
+    present = {
+        attribute: value for attribute, value in zip(attributes, values, strict=True) if value.null_count < len(value)
+    }
+    return pd.DataFrame(columns | {ATTRIBUTE + attribute: value_column(value) for attribute, value in present.items()})
 
 
 def _arrived(found: pa.Table) -> pd.DataFrame:

@@ -70,9 +70,7 @@ def _attribute(name: str) -> str:
     if len(places) == len(usual):
         return _first_of(places)
     root = _literal(usual[0][0])
-    return (
-        f"case when a.has_dotted then {_first_of(places)} when a.attributes ? {root} then {_first_of(usual)} end"
-    )
+    return f"case when a.has_dotted then {_first_of(places)} when a.attributes ? {root} then {_first_of(usual)} end"
 
 
 def _first_of(places: Sequence[Sequence[str]]) -> str:

@@ -5,7 +5,7 @@ ADBC makes Arrow columns of PostgreSQL's binary COPY, without a Python object fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ class Snapshot:
             cursor.execute(query)
             return cursor.fetch_arrow_table()
 
-    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, query: str) -> Generator[pa.RecordBatch, None, None]:
         """The answer in batches of about 16 MB, of which two are held at once. Close it, if not read to its end."""
         with self._connection.cursor() as cursor:
             with self._faults():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -17,7 +17,7 @@ from pydantic import Field, PrivateAttr
 from resources.agent_state import UNKNOWN, Group, TaskCounts, TaskState, count_states, counts_frame, states_frame
 from resources.reading import Reading, SupabaseError
 from resources.supabase_errors import AGGREGATES_ARE_OFF, NOTHING_SEEN, RefusalError
-from resources.supabase_rows import Row, connected, quoted, read_pages, read_rows, task_state, utc_text
+from resources.supabase_rows import Row, changed_at, connected, quoted, read_pages, read_rows, task_state, utc_text
 
 if TYPE_CHECKING:
     import supabase
@@ -113,28 +113,37 @@ class SupabaseResource(dg.ConfigurableResource):
         return named
 
     def _all_states(self, client: supabase.Client) -> Iterator[TaskState]:
-        # By id, which never changes: no row is passed over or counted twice when it changes meanwhile.
+        table = client.table(self.table)
+        newest = read_rows(table.select("id").order("id", desc=True).limit(1), ("id",), self.table)
+
+        # By id, which never changes: no row is passed over or counted twice when it changes meanwhile. Up to the
+        # last one that is there now, for where ids are numbers that grow, rows could come for ever.
         def fetch(last: Row | None, _count: int) -> list[Row]:
-            query = client.table(self.table).select(*COUNTED)
-            if last is not None:
+            query = client.table(self.table).select(*COUNTED).lte("id", newest[0]["id"])
+            if last:
                 query = query.gt("id", last["id"])
             return read_rows(query.order("id").limit(self.page_rows), COUNTED, self.table)
 
-        return (task_state(row, self.table) for row in read_pages(fetch))
+        return (task_state(row, self.table) for row in read_pages(fetch)) if newest else iter(())
 
     def _states_in_window(self, client: supabase.Client, start: datetime, end: datetime) -> Iterator[TaskState]:
+        def in_window(since: str) -> Any:
+            query = client.table(self.table).select(*STATES)
+            return query.gte("updated_at", since).lt("updated_at", utc_text(end))
+
         # By updated_at, which only grows: a row that changes meanwhile moves ahead of the pages, never behind them.
         # The server's own text of the time goes back to it, so that no digit is lost.
         def fetch(last: Row | None, _count: int) -> list[Row]:
-            query = client.table(self.table).select(*STATES)
-            query = query.gte("updated_at", last["updated_at"] if last else utc_text(start))
+            query = in_window(last["updated_at"] if last else utc_text(start))
             if last:
                 changed, task = quoted(last["updated_at"]), quoted(last["id"])
                 query = query.or_(f"updated_at.gt.{changed},and(updated_at.eq.{changed},id.gt.{task})")
-            query = query.lt("updated_at", utc_text(end)).order("updated_at").order("id").limit(self.page_rows)
-            return read_rows(query, STATES, self.table)
+            return read_rows(query.order("updated_at").order("id").limit(self.page_rows), STATES, self.table)
 
-        return (task_state(row, self.table) for row in read_pages(fetch))
+        newest = read_rows(in_window(utc_text(start)).order("updated_at", desc=True).limit(1), STATES, self.table)
+        began = max((changed_at(row, self.table) for row in newest), default=start)
+        pages = read_pages(fetch, lambda row: changed_at(row, self.table) > began)
+        return (task_state(row, self.table) for row in pages) if newest else iter(())
 
     def _holds_rows(self, client: supabase.Client) -> bool:
         return bool(read_rows(client.table(self.table).select("id").limit(1), ("id",), self.table))

@@ -72,22 +72,27 @@ def read_rows(query: Any, columns: Sequence[str], table: str) -> list[Row]:
     return rows
 
 
-def read_pages(fetch: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
+def read_pages(
+    fetch: Callable[[Row | None, int], list[Row]], is_new: Callable[[Row], bool] = lambda _row: False
+) -> Iterator[Row]:
     """All rows of a query that one answer cannot hold. `fetch` gets the last row so far and the number of rows.
 
-    The server may cap its answers below what was asked for, so a page is known to be the last one only where it
-    is shorter than another before it. That also ends the reading of a table to which rows are added all the time.
+    The server may cap its answers below what was asked for, and something on the way may cut one of them shorter
+    than the others, so a page without rows is the last one. Where rows come in faster than pages are read there is
+    none: behind the first row that `is_new` since the reading began, the first page shorter than another is the last.
     """
-    last, count, longest = None, 0, 1
+    last, count, longest = None, 0, 0
     previous: list[Row] = []
     while True:
         rows = fetch(last, count)
-        if rows and rows == previous:
+        if not rows:
+            return
+        if rows == previous:
             raise RefusalError(200, None, "the same page of rows twice, as if it ignored where to go on")
         yield from rows
-        if len(rows) < longest:
+        if len(rows) < longest and is_new(rows[-1]):
             return
-        last, count, longest, previous = rows[-1], count + len(rows), len(rows), rows
+        last, count, longest, previous = rows[-1], count + len(rows), max(longest, len(rows)), rows
 
 
 def task_state(row: Row, table: str) -> TaskState:
@@ -99,6 +104,14 @@ def task_state(row: Row, table: str) -> TaskState:
         created_at=_time(row, "created_at", table),
         updated_at=_time(row, "updated_at", table),
     )
+
+
+def changed_at(row: Row, table: str) -> datetime:
+    """When the row was last changed (UTC). Raises SupabaseError for a time that is none, or is missing."""
+    moment = _time(row, "updated_at", table)
+    if moment is None:
+        raise SupabaseError(f"A row of {table} without updated_at was given for a window of time.", retryable=False)
+    return moment
 
 
 def utc_text(moment: datetime) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from perf_pipeline.arrivals import note_late_spans
 from perf_pipeline.assets.source_asset import Source, materialize_source
@@ -159,13 +158,6 @@ class EverySpanOnce(RuleBasedStateMachine):
             self.process.run(windows, self.now)
         self.process.life = Lifetime()
 
-    @invariant()
-    def nothing_is_stored_twice_or_elsewhere(self) -> None:
-        for window in windows_between(BEGIN, self.now + LENGTH, LENGTH):
-            stored = self.process.lake.read(RAW_SPANS, window.start, window.end)
-            assert not stored.duplicated(KEY).any()
-            assert stored["start_time"].between(window.start, window.end, inclusive="left").all()
-
     def teardown(self) -> None:
         try:
             self.everything_is_counted_in_the_end()
@@ -185,21 +177,15 @@ class EverySpanOnce(RuleBasedStateMachine):
                 self.run(owed, None)
             self.now += timedelta(minutes=6)
         assert self.process.windows_owed(self.now) == []
-        sent = Counter(floor_to_window(row["start_time"], LENGTH) for row in self.unique_rows())
-        stored = Counter(
-            {
-                window.start: len(self.process.lake.read(RAW_SPANS, window.start, window.end))
-                for window in windows_between(BEGIN, self.now, LENGTH)
-            }
-        )
-        assert +stored == sent
-
-    def unique_rows(self) -> list[dict[str, Any]]:
-        return list({row["span_id"]: row for row in self.source.rows}.values())
+        lake = self.process.lake
+        for window in windows_between(BEGIN, self.now, LENGTH):
+            stored = lake.read(RAW_SPANS, window.start, window.end)
+            sent = {row["span_id"] for row in self.source.rows if window.start <= row["start_time"] < window.end}
+            assert sorted(stored["span_id"]) == sorted(sent)
 
 
 TestEverySpanOnce = EverySpanOnce.TestCase
-TestEverySpanOnce.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+TestEverySpanOnce.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
 
 
 def spans(*named: tuple[str, str, int]) -> pd.DataFrame:

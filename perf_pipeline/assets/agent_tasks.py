@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import dagster as dg
+import ibis
 import pandas as pd
 
 from perf_pipeline.assets.trace_links import trace_link
@@ -60,9 +61,9 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         start, end = windows[0].start, windows[-1].end
         store = lake.open()
         longest = timedelta(hours=fleet.longest_task_hours)
-        database = store.connect()
-        spans = store.scan(database, RAW_SPANS, start - longest, end + fleet.lateness)
-        states = store.scan(database, TASK_STATES, start, end + longest)
+        spans = store.scan(store.connect(), RAW_SPANS, start - longest, end + fleet.lateness)
+        # In memory, because Ibis joins no tables of two engines, and where no spans are stored it picks its own.
+        states = ibis.memtable(store.read(TASK_STATES, start, end + longest))
         owned = own_spans(spans_of_traces(spans, start, end))
         outcomes = with_task_states(tasks_from_spans(owned, start, end), states).to_pandas()
         disagreements = count_disagreements(outcomes)

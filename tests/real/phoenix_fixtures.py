@@ -6,14 +6,17 @@ servers are kept in the session's stash.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from tests.real.services.free_port import free_port
 from tests.real.services.otlp_sender import SentSpan, dspy_traces, send_spans, wait_until_queryable
 from tests.real.services.phoenix_server import RunningPhoenix, start_phoenix
+from tests.real.services.postgrest import postgres
 
 OPEN_SERVER = pytest.StashKey[RunningPhoenix]()
 GUARDED_SERVER = pytest.StashKey[RunningPhoenix]()
@@ -43,6 +46,29 @@ def phoenix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def guarded_phoenix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunningPhoenix:
     """A server that asks for a key; it carries a valid one."""
     return _server(request, tmp_path_factory, GUARDED_SERVER, auth=True)
+
+
+@dataclass(frozen=True)
+class PhoenixOnPostgres:
+    """A server that asks for no key, and its database as the superuser."""
+
+    server: RunningPhoenix
+    database_url: str
+
+
+@pytest.fixture(scope="module")
+def phoenix_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoenixOnPostgres]:
+    """Of the suite's own, for only one suite looks into the database."""
+    with postgres() as address:
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("create database phoenix")
+        database_url = f"{address.removesuffix('/postgres')}/phoenix"
+        home = tmp_path_factory.mktemp("phoenix-on-postgres")
+        server = start_phoenix(home, free_port(), free_port(), database_url=database_url)
+        try:
+            yield PhoenixOnPostgres(server, database_url)
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from resources.supabase import SupabaseResource
 from tests.builders import START
+from tests.wire import http_server
+from tests.wire.scripted_server import Request, scripted_server
 
 KEY = "a-secret-key"
 CREATED = START - timedelta(hours=1)
@@ -25,26 +25,12 @@ Query = dict[str, list[str]]
 
 @contextmanager
 def answering(answer: Callable[[Query], Answer]) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, content_type, body = answer(parse_qs(urlsplit(self.path).query))
-            payload = (body if isinstance(body, str) else json.dumps(body)).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
+    def respond(request: Request) -> http_server.Answer:
+        status, content_type, body = answer(parse_qs(urlsplit(request.path).query))
+        return http_server.Answer(status, content_type, body if isinstance(body, str) else json.dumps(body))
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: ARG002
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with scripted_server(respond) as server:
+        yield server.base_url
 
 
 def row(number: int, updated_at: datetime | None = START, **columns: str | None) -> Row:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
+
+from tests.wire.http_server import Answer, Handler, Request, http_server
 
 PREFIX = "/rest/v1"
 PASSED_ON = ("accept", "authorization", "prefer", "range", "content-type", "content-profile", "accept-profile")
@@ -28,47 +28,28 @@ def supabase_gateway(upstream: str, keys: Collection[str]) -> Iterator[SupabaseG
     """Passes requests under /rest/v1 to `upstream` where their apikey is one of `keys`; answers 401 otherwise."""
     gateway = SupabaseGateway("")
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Gateway(Handler):
         def do_GET(self) -> None:
-            if self.headers.get("apikey") not in keys:
-                self._answer(401, "application/json", b'{"message":"Invalid API key"}')
-            elif not self.path.startswith(f"{PREFIX}/"):
-                self._answer(404, "application/json", b'{"message":"no Route matched with those values"}')
+            request = self.read_request()
+            if request.headers.get("apikey") not in keys:
+                self.send(Answer(401, body='{"message":"Invalid API key"}'))
+            elif not request.path.startswith(f"{PREFIX}/"):
+                self.send(Answer(404, body='{"message":"no Route matched with those values"}'))
             else:
-                self._pass_on(self.path.removeprefix(PREFIX))
+                self.send(pass_on(request))
 
-        def _pass_on(self, path: str) -> None:
-            headers = {name: value for name, value in self.headers.items() if name.lower() in PASSED_ON}
-            try:
-                answer = httpx.get(upstream + path, headers=headers, timeout=60)
-            except httpx.ConnectError:
-                self._answer(502, "text/html", b"<html>Bad Gateway</html>")
-                return
-            gateway.paths.append(path)
-            if gateway.after_answer:
-                gateway.after_answer()
-            self._answer(answer.status_code, answer.headers.get("content-type", "application/json"), answer.content)
+    def pass_on(request: Request) -> Answer:
+        path = request.path.removeprefix(PREFIX)
+        headers = {name: value for name, value in request.headers.items() if name in PASSED_ON}
+        try:
+            answer = client.get(upstream + path, headers=headers)
+        except httpx.ConnectError:
+            return Answer(502, "text/html", "<html>Bad Gateway</html>")
+        gateway.paths.append(path)
+        if gateway.after_answer:
+            gateway.after_answer()
+        return Answer(answer.status_code, answer.headers.get("content-type", "application/json"), answer.content)
 
-        def _answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: ARG002
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    gateway.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    # Certificates are not needed here, and loading them for each request would take longer than the request.
+    with httpx.Client(verify=False, timeout=60) as client, http_server(Gateway) as gateway.url:
         yield gateway
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
