@@ -149,7 +149,7 @@ class FaultCell:
     @staticmethod
     def _check_advice(sentence: str, advice: str) -> None:
         assert re.search(advice, sentence), f"{sentence!r} does not say {advice!r}"
-        assert sentence.endswith("."), sentence
+        assert sentence.endswith((".", ")")), sentence
 
     def _read(self, windows: Sequence[Window], patience_seconds: float) -> dict[tuple[str, Window], Seen]:
         """One run over the windows, and what is stored of them afterwards, by table and window."""

@@ -60,9 +60,10 @@ def test_an_option_of_the_address_comes_before_our_own() -> None:
     ],
 )
 def test_what_is_no_postgresql_is_an_error_that_shows_the_form_and_nothing_of_the_value(url: str, says: str) -> None:
-    with pytest.raises(PhoenixError, match=rf"PHOENIX_SQL_DATABASE_URL|{says}") as caught:
+    with pytest.raises(PhoenixError, match=says) as caught:
         postgres_address(url)
     assert not caught.value.retryable
+    assert "PHOENIX_SQL_DATABASE_URL" in str(caught.value)
     assert "postgresql://user:password@host:5432/phoenix" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -72,7 +73,7 @@ def test_what_is_no_postgresql_is_an_error_that_shows_the_form_and_nothing_of_th
     ("words", "reason"),
     [
         (
-            'IO: [libpq] Failed to connect: connection to server at "db", port 5432 failed: Connection refused\n\tIs it?',
+            'IO: [libpq] Failed to connect: connection to server at "db", port 5432 failed: Connection refused\n\tIs',
             'connection to server at "db", port 5432 failed: Connection refused',
         ),
         (

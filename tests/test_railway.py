@@ -311,6 +311,87 @@ def test_a_server_that_does_not_answer_is_given_up(railway: FakeRailway, monkeyp
     assert caught.value.retryable
 
 
+@pytest.mark.parametrize(("days_ago", "gaps"), [(29, 0), (31, 1)])
+def test_a_window_from_which_railway_may_have_deleted_lines_is_a_gap(
+    railway: FakeRailway, days_ago: int, gaps: int
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=days_ago)
+    railway.logs = [log(int(start.timestamp() + 60) * 10**9, "kept")]
+    reading = resource(railway, log_retention_days=30).read_logs(start, start + timedelta(minutes=30))
+    assert (len(reading.frame), len(reading.gaps)) == (1, gaps)
+    assert all("keeps logs for 30 days" in gap and "log_retention_days" in gap for gap in reading.gaps)
+
+
+LINE = log(START_NS, "x", attributes=[{"key": "agent", "value": "A"}])
+CHANGED_LINES = [
+    *({name: value for name, value in LINE.items() if name != missing} for missing in LINE),
+    LINE | {"timestamp": None},
+    LINE | {"timestamp": "2026-03-01 12:00"},
+    LINE | {"timestamp": "2026-99-99T99:99:99Z"},
+    LINE | {"message": None},
+    LINE | {"message": 7},
+    LINE | {"severity": ["error"]},
+    LINE | {"tags": "service-1"},
+    LINE | {"attributes": None},
+    LINE | {"attributes": [{"key": "agent", "value": 7}]},
+]
+
+
+@pytest.mark.parametrize("line", CHANGED_LINES, ids=json.dumps)
+def test_a_log_line_of_another_shape_is_an_error_and_never_a_row(railway: FakeRailway, line: dict[str, Any]) -> None:
+    railway.next_answers = [Answer(body=json.dumps({"data": {"environmentLogs": [LINE, line]}}))]
+    with pytest.raises(RailwayError, match=r"API has changed.*\(environmentLogs\.1\..*Update perf-pipeline") as caught:
+        resource(railway).read_logs(START, END)
+    assert not caught.value.retryable
+
+
+NODE = deployment("d1", START, "aaaaa")
+CHANGED_NODES = [
+    *({name: value for name, value in NODE.items() if name != missing} for missing in NODE),
+    NODE | {"status": "PAUSED"},
+    NODE | {"status": None},
+    NODE | {"createdAt": "2026-03-01T12:00:00"},
+    NODE | {"createdAt": "yesterday"},
+    NODE | {"meta": {"commitHash": 7}},
+]
+
+
+@pytest.mark.parametrize("node", CHANGED_NODES, ids=json.dumps)
+def test_a_deployment_of_another_shape_is_an_error_and_never_a_row(railway: FakeRailway, node: dict[str, Any]) -> None:
+    page = {"edges": [{"cursor": "0", "node": node}], "pageInfo": {"hasNextPage": False, "endCursor": "0"}}
+    railway.next_answers = [Answer(body=json.dumps({"data": {"deployments": page}}))]
+    with pytest.raises(RailwayError, match=r"API has changed.*\(deployments\.edges\.0\.node\."):
+        resource(railway).read_deployments(START, END)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"data": {}}, {"data": {"environmentLogs": None}}, {"data": None}, [], {"errors": "no"}, {"errors": [None]}],
+    ids=json.dumps,
+)
+def test_an_answer_without_lines_is_an_error(railway: FakeRailway, answer: Any) -> None:
+    railway.next_answers = [Answer(body=json.dumps(answer))]
+    with pytest.raises(RailwayError):
+        resource(railway).read_logs(START, END)
+
+
+def test_deployments_that_are_announced_and_not_given_are_an_error(railway: FakeRailway) -> None:
+    page = {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}
+    railway.next_answers = [Answer(body=json.dumps({"data": {"deployments": page}}))]
+    with pytest.raises(RailwayError, match="gives none of them"):
+        resource(railway).read_deployments(START, END)
+
+
+def test_a_rate_limit_without_a_time_is_asked_about_ever_more_rarely(
+    railway: FakeRailway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    railway.next_answers = [Answer(429) for _ in range(3)]
+    resource(railway).read_logs(START, END)
+    assert [int(wait) for wait in waits] == [1, 2, 4]
+
+
 def test_a_deployment_is_a_change_from_the_commit_before_it(railway: FakeRailway) -> None:
     railway.deployments = [
         deployment("d1", START - timedelta(days=2), "aaaaa"),

@@ -43,7 +43,7 @@ def test_a_task_that_changes_between_two_pages_is_there_once_as_it_was_seen_last
 
     def answer(query: Query) -> Answer:
         page = table(query)
-        if len(table.queries) == 1:
+        if len(table.queries) == 2:  # after the first page, which follows the question for the newest row
             table.rows[3] = row(3, END - MOMENT, status="failed")
             table.rows[25] = row(25, END - 2 * MOMENT, status="failed")
             table.rows[4] = row(4, END)
@@ -65,6 +65,29 @@ def test_a_table_that_is_written_to_all_the_time_is_read_to_an_end() -> None:
 
     with answering(answer) as url:
         assert 5 <= len(resource(url).read_task_states(START, END).frame) <= 10
+
+
+@pytest.mark.parametrize("aggregates", [True, False])
+def test_a_table_to_which_rows_are_added_all_the_time_is_counted_to_an_end(aggregates: bool) -> None:
+    table = StateTable([row(n) for n in range(5)], aggregates=aggregates)
+
+    def answer(query: Query) -> Answer:
+        table.rows.append(row(len(table.rows)))
+        return table(query)
+
+    with answering(answer) as url:
+        assert 5 <= resource(url).read_task_counts(START, END, {}).frame["tasks_total"].sum() <= 15
+
+
+def test_a_page_that_was_cut_short_on_the_way_is_not_the_last() -> None:
+    table = StateTable([row(n, START + MOMENT * n) for n in range(40)], row_cap=10)
+
+    def answer(query: Query) -> Answer:
+        status, kind, rows = table(query)
+        return status, kind, rows[:3] if len(table.queries) == 3 and isinstance(rows, list) else rows
+
+    with answering(answer) as url:
+        assert len(resource(url).read_task_states(START, END).frame) == 40
 
 
 def test_a_window_without_changes_in_a_table_with_rows_is_no_gap() -> None:

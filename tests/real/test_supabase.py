@@ -148,13 +148,15 @@ def test_rows_that_change_between_two_pages_are_neither_lost_nor_doubled(any_ser
     ordered = [row[0] for row in connection.execute("select id from agent_state order by updated_at").fetchall()]
     stays, leaves = ordered[10:20] + ordered[2000:2010], ordered[30:40] + ordered[2020:2030]
 
-    def change_once() -> None:
-        any_server.gateway.after_answer = None
+    def change_after_the_first_page() -> None:
+        # The first answer of all is the newest row.
+        if len(any_server.gateway.paths) != 2:
+            return
         change = "update agent_state set status = 'completed', updated_at = %s where id = any(%s)"
         connection.execute(change, (END - MOMENT, stays))
         connection.execute(change, (END, leaves))
 
-    any_server.gateway.after_answer = change_once
+    any_server.gateway.after_answer = change_after_the_first_page
     frame = source(any_server).read_task_states(START, END).frame
     seen = frame.set_index("task_id")["status"].to_dict()
     assert len(frame) == len(seen)

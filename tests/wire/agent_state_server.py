@@ -65,8 +65,9 @@ class StateTable:
                 return 400, "application/json", {"code": "PGRST123", "message": message}
             answer = self._groups(found)
         else:
-            columns = [part.partition(".")[0] for part in query.get("order", ["id"])[0].split(",")]
-            answer = sorted(found, key=lambda row: [str(row[column]) for column in columns])
+            order = query.get("order", ["id.asc"])[0]
+            columns = [part.partition(".")[0] for part in order.split(",")]
+            answer = sorted(found, key=lambda row: [str(row[column]) for column in columns], reverse="desc" in order)
         offset = int(query.get("offset", ["0"])[0])
         return 200, "application/json", answer[offset : offset + min(self.row_cap, int(query["limit"][0]))]
 
@@ -79,7 +80,8 @@ class StateTable:
         go_on = GO_ON.fullmatch(query.get("or", [""])[0])
         if go_on and (changed, task) <= go_on.groups():
             return False
-        return task > query.get("id", ["gt."])[0].removeprefix("gt.")
+        ids = dict(bound.split(".", 1) for bound in query.get("id", []))
+        return ids.get("gt", "") < task <= ids.get("lte", "9")
 
     @staticmethod
     def _groups(rows: list[Row]) -> list[dict[str, object]]:
