@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import pandas as pd
 
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.monitoring.late_spans import LateSpans, find_late_spans, owed_readings
+from perf_pipeline.monitoring.late_spans import find_late_spans, owed_for_late_spans, owed_for_late_steps
+from perf_pipeline.monitoring.windows import Window, floor_to_window
+from perf_pipeline.records import SourceHealth
 from perf_pipeline.tables import RAW_SPANS
 from resources.lake import Lake
 from resources.ledger import Ledger
 from resources.sources import SpanSource
 
-NOTHING_LATE = LateSpans({}, frozenset())
 
-
-def note_late_spans(source: SpanSource, lake: Lake, ledger: Ledger, fleet: FleetConfig, now: datetime) -> LateSpans:
-    """Look at what arrived since the last time, and mark the windows of the last `catch_up_hours` that lack it.
+def note_late_spans(
+    source: SpanSource, lake: Lake, ledger: Ledger, fleet: FleetConfig, now: datetime
+) -> Counter[datetime]:
+    """Look at what arrived since the last time, and mark the windows of the last `catch_up_hours` that lack it; how
+    many spans each of them lacks, by its start.
 
     To be called before the windows of a run are read, while no other run reads: what arrives later is found by the
     next run, and what a run killed in between has found is found again. Raises PhoenixError.
@@ -26,31 +30,46 @@ def note_late_spans(source: SpanSource, lake: Lake, ledger: Ledger, fleet: Fleet
     # Another server or road counts its arrivals in another way.
     place = f"spans: {source.describe()}"
     since = max(now - fleet.catch_up, fleet.history_start_utc)
-    read = [reading for reading in ledger.health(since, now) if reading.source == "spans"]
+    read = _readings_of_spans(ledger, since, now)
     before = max((reading.window_start + fleet.window for reading in read), default=since)
     position = ledger.arrival_position(place)
     missing: Counter[datetime] = Counter()
-    callers: frozenset[datetime] = frozenset()
     while True:
         arrivals = source.arrivals(position, since, before)
         if len(arrivals.spans):
-            late = find_late_spans(
-                arrivals.spans, _stored(lake, arrivals.spans, fleet, since, before), read, fleet.window
-            )
-            ledger.record_health(owed_readings(late, read, source.describe(), now))
-            missing.update(late.missing)
-            callers |= late.callers
+            stored = _stored(lake, arrivals.spans, since, before)
+            late = find_late_spans(arrivals.spans, stored, read, fleet.window)
+            ledger.record_health(owed_for_late_spans(late, read, source.describe(), now))
+            missing.update(late)
         ledger.record_arrival_position(place, arrivals.position, now)
         if arrivals.position == position or not len(arrivals.spans):
-            return LateSpans(missing, callers - missing.keys())
+            return missing
         position = arrivals.position
 
 
-def _stored(lake: Lake, arrived: pd.DataFrame, fleet: FleetConfig, since: datetime, before: datetime) -> pd.DataFrame:
-    """The stored spans of the arrived traces, back to where the longest of their tasks may have begun."""
+def note_late_steps(late: Window, lake: Lake, ledger: Ledger, fleet: FleetConfig, others: Collection[Window]) -> None:
+    """Late spans were stored in a window: mark the windows before it in which their tasks began, but for `others`,
+    which the run sums up itself. To be called before the late window's own health is recorded."""
+    connection = lake.connect()
+    longest = timedelta(hours=fleet.longest_task_hours)
+    traces = lake.scan(connection, RAW_SPANS, late.start, late.end).select("trace_id").distinct()
+    earlier = lake.scan(connection, RAW_SPANS, late.start - longest, late.start)
+    starts = earlier.semi_join(traces, "trace_id").select("start_time").to_pandas()["start_time"]
+    began = {floor_to_window(start.to_pydatetime(), fleet.window) for start in starts.unique()}
+    began -= {window.start for window in others}
+    read = _readings_of_spans(ledger, late.start - longest - fleet.window, late.start)
+    ledger.record_health(owed_for_late_steps(began, read, late.start))
+
+
+def _readings_of_spans(ledger: Ledger, start: datetime, end: datetime) -> list[SourceHealth]:
+    return [reading for reading in ledger.health(start, end) if reading.source == "spans"]
+
+
+def _stored(lake: Lake, arrived: pd.DataFrame, since: datetime, before: datetime) -> pd.DataFrame:
+    """The stored spans of the arrived traces."""
     import ibis
 
-    longest = timedelta(hours=fleet.longest_task_hours)
-    spans = lake.scan(lake.connect(), RAW_SPANS, since - longest, before)
+    first = arrived["start_time"].min().to_pydatetime()
+    spans = lake.scan(lake.connect(), RAW_SPANS, max(since, first) - timedelta(hours=1), before)
     traces = ibis.memtable(arrived[["trace_id"]].drop_duplicates())
     return spans.semi_join(traces, "trace_id").select("trace_id", "span_id", "start_time").to_pandas()

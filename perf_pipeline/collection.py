@@ -26,12 +26,14 @@ class CollectedWindow:
     """What came of reading a window: the health that now holds for it, and what this reading found.
 
     `failure` says why the reading was not used, `refused` what was wrong with rows that do not fit their table.
+    `late_rows` are those that this reading brought after the window had been read; `health` adds up all of them.
     """
 
     health: SourceHealth
     failure: str = ""
     refused: str = ""
     duplicates: int = 0
+    late_rows: int = 0
 
     @property
     def problems(self) -> list[str]:
@@ -92,7 +94,7 @@ def _collect(
             late_rows=late + (before.late_rows if before and had_closed else 0),
             collected_at=now,
         )
-        return CollectedWindow(health, duplicates=partition.duplicates)
+        return CollectedWindow(health, duplicates=partition.duplicates, late_rows=late)
     if stands:
         return CollectedWindow(stands, reason, refused)
     return CollectedWindow(replace(nothing_new, reason=reason), reason, refused)

@@ -1,4 +1,4 @@
-"""OTLP, OpenTelemetry's layout of exported spans, in JSON and in protobuf, as rows of `span_columns.raw_spans`.
+"""OTLP, OpenTelemetry's layout of exported spans, in JSON, as rows of `span_columns.raw_spans`.
 
 What does not belong here: where exports come from (files, a server) and which attribute fills which column.
 """
@@ -105,7 +105,7 @@ def _json_row(span: Mapping[str, Any], start: int, shared: Attributes, wanted: f
         _hex_id(parent, 8) if parent and parent.strip("0") else None,
         span.get("name"),
         start // 1000,
-        _microseconds(int(span.get("endTimeUnixNano") or 0)),
+        microseconds(int(span.get("endTimeUnixNano") or 0)),
         code,
         status.get("message"),
         _last_exception(span.get("events") or ()) if code == "ERROR" else None,
@@ -135,7 +135,7 @@ def _json_attributes(pairs: Iterable[Mapping[str, Any]] | None, wanted: frozense
             # Nearly all values are texts, and a function call for each costs as much as all of this.
             text = value.get("stringValue") if isinstance(value, dict) else None
             found[name] = text if isinstance(text, str) else _json_value(value)
-    return _with_metadata(found, wanted) if METADATA in found else found
+    return with_metadata(found, wanted) if METADATA in found else found
 
 
 def _json_value(value: Any) -> int | float | None:
@@ -148,7 +148,7 @@ def _json_value(value: Any) -> int | float | None:
     try:
         if number is not None:
             return int(number)
-        return _finite(float(value["doubleValue"]))
+        return finite(float(value["doubleValue"]))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
@@ -158,63 +158,7 @@ def _last_exception(events: Iterable[Mapping[str, Any]]) -> str | None:
     return next((str(kind) for kind in reversed(kinds) if kind), None)
 
 
-def protobuf_rows(content: bytes, wanted: frozenset[str], start_ns: int, end_ns: int) -> Iterator[Row]:
-    """The same of one in protobuf."""
-    from google.protobuf.message import DecodeError
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    try:
-        export = ExportTraceServiceRequest.FromString(content)
-    except DecodeError as error:
-        raise ValueError(error) from error
-    for resource_spans in export.resource_spans:
-        shared = _protobuf_attributes(resource_spans.resource.attributes, wanted)
-        for scope_spans in resource_spans.scope_spans:
-            for span in scope_spans.spans:
-                start = span.start_time_unix_nano
-                # Metrics and logs are laid out alike, and would pass for spans without a start.
-                if start_ns <= start < end_ns or not start:
-                    row = _protobuf_row(span, start, shared, wanted)
-                    if start:
-                        yield row
-
-
-def _protobuf_row(span: Any, start: int, shared: Attributes, wanted: frozenset[str]) -> Row:
-    code = STATUS.get(span.status.code, "UNSET")
-    parent = span.parent_span_id
-    own = _protobuf_attributes(span.attributes, wanted)
-    return Row(
-        _id_of_bytes(span.span_id, 8).hex(),
-        _id_of_bytes(span.trace_id, 16).hex(),
-        _id_of_bytes(parent, 8).hex() if parent.strip(b"\0") else None,
-        span.name,
-        start // 1000,
-        _microseconds(span.end_time_unix_nano),
-        code,
-        span.status.message,
-        _last_protobuf_exception(span.events) if code == "ERROR" else None,
-        shared | own if shared else own,
-    )
-
-
-def _protobuf_attributes(pairs: Iterable[Any], wanted: frozenset[str]) -> Attributes:
-    found = {pair.key: _protobuf_value(pair.value) for pair in pairs if pair.key in wanted}
-    return _with_metadata(found, wanted) if METADATA in found else found
-
-
-def _protobuf_value(value: Any) -> str | int | float | None:
-    kind = value.WhichOneof("value")
-    if kind == "double_value":
-        return _finite(value.double_value)
-    return getattr(value, kind) if kind in {"string_value", "int_value", "bool_value"} else None
-
-
-def _last_protobuf_exception(events: Sequence[Any]) -> str | None:
-    kinds = [_protobuf_attributes(event.attributes, EXCEPTION).get("exception.type") for event in events]
-    return next((str(kind) for kind in reversed(kinds) if kind), None)
-
-
-def _with_metadata(found: Attributes, wanted: frozenset[str]) -> Attributes:
+def with_metadata(found: Attributes, wanted: frozenset[str]) -> Attributes:
     """`metadata.x` is an attribute of that name or, as OpenInference writes it, a field of the JSON in `metadata`."""
     text = found.pop(METADATA)
     return _metadata_attributes(text, wanted) | found if isinstance(text, str) else found
@@ -254,24 +198,25 @@ def _text_column(values: Sequence[Any]) -> pd.Series:
 
 def _hex_id(value: str, size: int) -> str:
     if len(value) == size * 2:
-        return _id_of_bytes(bytes.fromhex(value), size).hex()
+        return id_of_bytes(bytes.fromhex(value), size).hex()
     # Protobuf's own JSON writes bytes in base64, which OTLP does not allow and some exporters do.
+    digits = value.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        decoded = base64.b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), altchars=b"-_")
+        decoded = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except binascii.Error:
         decoded = b""
-    return _id_of_bytes(decoded, size, value).hex()
+    return id_of_bytes(decoded, size, value).hex()
 
 
-def _id_of_bytes(value: bytes, size: int, written: object = None) -> bytes:
+def id_of_bytes(value: bytes, size: int, written: object = None) -> bytes:
     if len(value) != size:
         raise ValueError(f"the id {str(written or value.hex())[:40]!r} does not have {size * 2} hex digits")
     return value
 
 
-def _microseconds(time_ns: int) -> int:
+def microseconds(time_ns: int) -> int:
     return time_ns // 1000 if 0 < time_ns < LATEST else 0
 
 
-def _finite(number: float) -> float | None:
+def finite(number: float) -> float | None:
     return number if math.isfinite(number) else None

@@ -34,7 +34,9 @@ def open_postgres(url: str, timeout_seconds: float) -> Iterator[PostgresConnecti
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
-    address = postgres_address(url, **OPTIONS, connect_timeout=round(min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)))
+    # Whole seconds, and 0 would be none.
+    connect_timeout = max(1, round(min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)))
+    address = postgres_address(url, **OPTIONS, connect_timeout=connect_timeout)
     try:
         connection = dbapi.connect(address.connection_string, autocommit=True)
     except Error as error:
@@ -99,6 +101,8 @@ class Snapshot:
 
     def batches(self, query: str) -> Generator[pa.RecordBatch, None, None]:
         """The answer in batches of about 16 MB, of which two are held at once. Close it, if not read to its end."""
+        from adbc_driver_manager import Error
+
         with self._connection.cursor() as cursor:
             with self._faults():
                 cursor.execute(query)
@@ -112,7 +116,8 @@ class Snapshot:
                         yield batch
                 except GeneratorExit:
                     # Else the rest of the answer would be fetched before the next question.
-                    cursor.adbc_cancel()
+                    with suppress(Error):
+                        cursor.adbc_cancel()
                     raise
 
     def _result(self, coming: Future[Any]) -> Any:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import dagster as dg
-import pandas as pd
 from pydantic import Field
 
-from perf_pipeline.tables import CHANGE_EVENTS, RAW_LOGS
-from resources.railway_answers import Deployment, DeploymentMeta, DeploymentsAnswer, LogLine, LogsAnswer, parse_answer
+from resources.railway_answers import Deployment, DeploymentsAnswer, LogLine, LogsAnswer, parse_answer
 from resources.railway_api import MAX_WAIT_SECONDS, RailwayApi
+from resources.railway_frames import change_frame, log_frame
 from resources.reading import RailwayError, Reading
-
-AGENT_KEYS = ("agent", "agent_name", "agent.name")
-"""Attributes of a log line that may name its agent, in order of preference."""
 
 MAX_LINES_PER_REQUEST = 64_000
 DEPLOYMENTS_PER_REQUEST = 50
@@ -78,7 +72,7 @@ class RailwayResource(dg.ConfigurableResource):
         with self._connect() as api:
             lines, gaps = self._page_logs(api, _to_ns(start), _to_ns(end))
         lines.sort(key=lambda line: line.ns)
-        return Reading(RAW_LOGS.conform(_log_frame(lines)), (*gone, *gaps, *_dropped(lines)))
+        return Reading(log_frame(lines), (*gone, *gaps, *_dropped(lines)))
 
     def read_deployments(self, start: datetime, end: datetime) -> Reading:
         """The deployments created at start <= time < end (aware) that went live, oldest first, as CHANGE_EVENTS.
@@ -100,7 +94,7 @@ class RailwayResource(dg.ConfigurableResource):
                 before_window = {deployment.service_id for deployment in ran if deployment.created_at < start}
                 if in_window <= before_window or requests_before_start > MAX_REQUESTS_FOR_PREVIOUS:
                     break
-        return Reading(CHANGE_EVENTS.conform(_change_frame(deployments, start, end)))
+        return Reading(change_frame(deployments, start, end))
 
     def _connect(self) -> RailwayApi:
         return RailwayApi(
@@ -185,38 +179,9 @@ def _gone(start: datetime, now: datetime, retention_days: int) -> Iterator[str]:
     if start < kept_since:
         yield (
             f"Railway keeps logs for {retention_days} days, so that lines before {kept_since:%Y-%m-%d %H:%M} UTC may "
-            "be gone: if your plan keeps them longer, set log_retention_days in fleet.yaml; otherwise read such "
-            "windows in time."
+            "be gone: if your plan keeps them longer, set fleet.yaml's sources.railway_log_retention_days; otherwise "
+            "read such windows in time."
         )
-
-
-def _log_frame(lines: list[LogLine]) -> pd.DataFrame:
-    attributes = [_attributes(line) for line in lines]
-    return pd.DataFrame(
-        {
-            "timestamp": pd.to_datetime([line.ns // 1000 for line in lines], unit="us", utc=True),
-            "severity": [(line.severity or "info").lower() for line in lines],
-            "message": [line.message for line in lines],
-            "agent": [next((found[key] for key in AGENT_KEYS if found.get(key)), None) for found in attributes],
-            "service_id": [line.tags and line.tags.service_id for line in lines],
-            "deployment_id": [line.tags and line.tags.deployment_id for line in lines],
-            "attributes": [json.dumps(found, ensure_ascii=False) for found in attributes],
-        }
-    )
-
-
-def _attributes(line: LogLine) -> dict[str, str]:
-    return {attribute.key: _unquoted(attribute.value) for attribute in line.attributes}
-
-
-def _unquoted(value: str) -> str:
-    """Railway writes values as JSON, so that a text comes in quotation marks."""
-    if not (len(value) >= 2 and value[0] == value[-1] == '"'):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def _dropped(lines: list[LogLine]) -> Iterator[str]:
@@ -234,37 +199,6 @@ def _doubtful(ns: int, lines: int) -> str:
         f"Railway gave {lines} log lines for the millisecond of {_to_text(ns)} however many were asked for, so it may "
         "hold more."
     )
-
-
-def _change_frame(deployments: list[Deployment], start: datetime, end: datetime) -> pd.DataFrame:
-    """Each deployment is compared with the one that ran before it in the same service."""
-    rows: list[dict[str, Any]] = []
-    version_of: dict[str | None, str | None] = {}
-    for deployment in sorted(deployments, key=lambda deployment: deployment.created_at):
-        if not deployment.ran:
-            continue
-        meta = deployment.meta or DeploymentMeta()
-        version = (meta.commit_hash or "")[:7] or None
-        if start <= deployment.created_at < end:
-            rows.append(
-                {
-                    "time": deployment.created_at.astimezone(UTC),
-                    "kind": "deployment",
-                    "agent": None,
-                    "from_version": version_of.get(deployment.service_id),
-                    "to_version": version,
-                    "description": _description(deployment, meta),
-                }
-            )
-        version_of[deployment.service_id] = version
-    return pd.DataFrame(rows, columns=CHANGE_EVENTS.columns)
-
-
-def _description(deployment: Deployment, meta: DeploymentMeta) -> str:
-    subject = (meta.commit_message or "").strip().partition("\n")[0]
-    what = subject or (f"Image {meta.image}" if meta.image else f"Deployment {deployment.id}")
-    branch = f" ({meta.branch})" if meta.branch else ""
-    return f"{what}{branch}{'; it crashed' if deployment.status == 'CRASHED' else ''}"
 
 
 def _to_ns(moment: datetime) -> int:

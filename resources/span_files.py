@@ -17,8 +17,9 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from resources.otlp import NOT_OTLP, Row, json_rows, nanoseconds, protobuf_rows, rows_frame, wanted_of_spans
+from resources.otlp import NOT_OTLP, Row, json_rows, nanoseconds, rows_frame, wanted_of_spans
 from resources.otlp_files import Message, SpanFile, fingerprint, messages_after, span_files
+from resources.otlp_protobuf import protobuf_rows
 from resources.phoenix_road import ARRIVALS_AT_ONCE
 from resources.sources import Arrivals
 from resources.span_columns import raw_spans

@@ -143,7 +143,7 @@ def test_an_outage_that_ends_resolves_its_incident_and_a_new_one_takes_no_rows_a
 
 def test_rows_that_break_their_schema_stop_the_cycle(installed: Installation, windows: list[Window]) -> None:
     a_healthy_fleet(installed, windows)
-    installed.spans.rows.append(dict(installed.spans.rows[-1]))
+    installed.spans.rows.append({**installed.spans.rows[-1], "span_id": "f" * 16, "prompt_tokens": -1})
     result = installed.cycle(windows[-1])
     assert not result.success
     assert checks(result)["raw_spans", "schema"] is False

@@ -20,7 +20,7 @@ from perf_pipeline.arrivals import note_late_spans
 from perf_pipeline.assets.source_asset import Source, materialize_source
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.monitoring.catch_up import filled_windows, windows_to_catch_up
-from perf_pipeline.monitoring.late_spans import find_late_spans, owed_readings
+from perf_pipeline.monitoring.late_spans import find_late_spans, owed_for_late_spans, owed_for_late_steps
 from perf_pipeline.monitoring.windows import Window, floor_to_window, windows_between, windows_due
 from perf_pipeline.records import SourceHealth, SourceStatus
 from perf_pipeline.tables import OPTIMIZATION_DECISIONS, RAW_SPANS
@@ -202,41 +202,33 @@ def read(*minutes: int, status: SourceStatus = SourceStatus.COMPLETE) -> list[So
 
 
 def test_an_arrived_span_that_is_stored_is_not_late() -> None:
-    late = find_late_spans(spans(("a", "1", 5)), spans(("a", "1", 5)), read(0, 30), LENGTH)
-    assert (late.missing, late.callers, late.total) == ({}, frozenset(), 0)
+    assert find_late_spans(spans(("a", "1", 5)), spans(("a", "1", 5)), read(0, 30), LENGTH) == {}
 
 
 def test_a_span_that_arrived_twice_is_missing_once() -> None:
-    late = find_late_spans(spans(("a", "1", 5), ("a", "1", 5)), spans(), read(0), LENGTH)
-    assert late.missing == {BEGIN: 1}
+    assert find_late_spans(spans(("a", "1", 5), ("a", "1", 5)), spans(), read(0), LENGTH) == {BEGIN: 1}
 
 
 def test_a_window_that_was_never_read_is_not_owed_another_reading() -> None:
-    assert find_late_spans(spans(("a", "1", 35)), spans(), read(0), LENGTH).missing == {}
-
-
-def test_the_windows_in_which_a_late_span_s_trace_began_are_read_again_too() -> None:
-    late = find_late_spans(
-        spans(("a", "child", 65)),
-        spans(("a", "root", 10), ("a", "after", 95), ("b", "other", 40)),
-        read(0, 30, 60, 90),
-        LENGTH,
-    )
-    assert late.missing == {BEGIN + timedelta(minutes=60): 1}
-    assert late.callers == {BEGIN}
+    assert find_late_spans(spans(("a", "1", 35)), spans(), read(0), LENGTH) == {}
 
 
 @pytest.mark.parametrize("status", [SourceStatus.PARTIAL, SourceStatus.UNAVAILABLE])
 def test_a_window_that_is_owed_a_reading_anyway_keeps_its_reason(status: SourceStatus) -> None:
-    late = find_late_spans(spans(("a", "1", 5)), spans(), read(0), LENGTH)
-    assert owed_readings(late, read(0, status=status), "Phoenix", BEGIN) == []
+    assert owed_for_late_spans({BEGIN: 1}, read(0, status=status), "Phoenix", BEGIN) == []
+    assert owed_for_late_steps({BEGIN}, read(0, status=status), BEGIN + LENGTH) == []
 
 
 def test_a_window_with_late_spans_says_how_many_came_and_that_it_is_read_again() -> None:
-    late = find_late_spans(spans(("a", "1", 5), ("a", "2", 6)), spans(), read(0), LENGTH)
-    [owed] = owed_readings(late, read(0), "Phoenix at http://p, project fleet", BEGIN + timedelta(hours=2))
+    [owed] = owed_for_late_spans({BEGIN: 2}, read(0, 30), "Phoenix at http://p", BEGIN + timedelta(hours=2))
     assert owed.status is SourceStatus.PARTIAL
     assert owed.reason == (
-        "2 span(s) of this window reached Phoenix at http://p, project fleet after it had been read "
-        "(seen 2026-03-02 02:00 UTC): it is read again."
+        "2 span(s) of it reached Phoenix at http://p after it had been read (seen 2026-03-02 02:00 UTC): it is read "
+        "again."
     )
+
+
+def test_a_window_whose_tasks_got_late_spans_elsewhere_says_where() -> None:
+    [owed] = owed_for_late_steps({BEGIN}, read(0, 30), BEGIN + 2 * LENGTH)
+    assert (owed.window_start, owed.status) == (BEGIN, SourceStatus.PARTIAL)
+    assert "late spans in that of 2026-03-02 01:00 UTC" in owed.reason

@@ -319,7 +319,7 @@ def test_a_window_from_which_railway_may_have_deleted_lines_is_a_gap(
     railway.logs = [log(int(start.timestamp() + 60) * 10**9, "kept")]
     reading = resource(railway, log_retention_days=30).read_logs(start, start + timedelta(minutes=30))
     assert (len(reading.frame), len(reading.gaps)) == (1, gaps)
-    assert all("keeps logs for 30 days" in gap and "log_retention_days" in gap for gap in reading.gaps)
+    assert all("keeps logs for 30 days" in gap and "sources.railway_log_retention_days" in gap for gap in reading.gaps)
 
 
 LINE = log(START_NS, "x", attributes=[{"key": "agent", "value": "A"}])

@@ -61,7 +61,7 @@ def agent_tasks_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         start, end = windows[0].start, windows[-1].end
         store = lake.open()
         longest = timedelta(hours=fleet.longest_task_hours)
-        spans = store.scan(store.connect(), RAW_SPANS, start - longest, end + fleet.lateness)
+        spans = store.scan(store.connect(), RAW_SPANS, start - longest, end + longest)
         # In memory, because Ibis joins no tables of two engines, and where no spans are stored it picks its own.
         states = ibis.memtable(store.read(TASK_STATES, start, end + longest))
         owned = own_spans(spans_of_traces(spans, start, end))

@@ -1,20 +1,21 @@
 """raw_spans: every span that started in the window, from Phoenix or from files."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from perf_pipeline.arrivals import NOTHING_LATE, note_late_spans
+from perf_pipeline.arrivals import note_late_spans, note_late_steps
 from perf_pipeline.assets.source_asset import Source, materialize_source, source_asset
 from perf_pipeline.assets.window_asset import windows_of_run
 from perf_pipeline.checks import CLOCKS_AGREE, advisory_spec, clocks_agree_result
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.monitoring.late_spans import LateSpans
 from perf_pipeline.monitoring.span_faults import find_span_faults
+from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import RAW_SPANS
 from resources.lake import Lake, LakeResource
-from resources.ledger import LedgerResource
+from resources.ledger import Ledger, LedgerResource
 from resources.reading import Reading, SourceError
 from resources.sources import SpanSource
 
@@ -32,19 +33,21 @@ def raw_spans_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         def read(start: datetime, end: datetime) -> Iterator[Reading]:
             return (Reading(part) for part in span_source.read_spans(start, end))
 
+        def when_late(book: Ledger, window: Window) -> None:
+            note_late_steps(window, store, book, fleet, windows)
+
         windows = windows_of_run(context, fleet)
-        store, now = lake.open(), datetime.now(UTC)
-        late, failure = _note_late_spans(span_source, store, ledger, fleet, now)
-        result = materialize_source(
-            Source("spans", span_source.describe(), read), RAW_SPANS, windows, store, ledger, [failure]
-        )
+        store = lake.open()
+        late, failure = _note_late_spans(span_source, store, ledger, fleet)
+        source = Source("spans", span_source.describe(), read)
+        result = materialize_source(source, RAW_SPANS, windows, store, ledger, [failure], when_late)
         spans = store.scan(store.connect(), RAW_SPANS, windows[0].start, windows[-1].end)
         faults = find_span_faults(spans, datetime.now(UTC))
         return result._replace(
             metadata={
                 **(result.metadata or {}),
-                "late spans noticed in earlier windows": late.total,
-                "windows to be read again for them": len(late.missing) + len(late.callers),
+                "late spans noticed": late.total(),
+                "windows that lack them": len(late),
                 "spans that end before they start": faults.backwards,
                 "spans that start before their caller": faults.before_caller,
             },
@@ -55,11 +58,11 @@ def raw_spans_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
 
 
 def _note_late_spans(
-    source: SpanSource, lake: Lake, ledger: LedgerResource, fleet: FleetConfig, now: datetime
-) -> tuple[LateSpans, str]:
+    source: SpanSource, lake: Lake, ledger: LedgerResource, fleet: FleetConfig
+) -> tuple[Counter[datetime], str]:
     """What was found, and why it could not be looked for. A source that is down now is asked again by the next run."""
     with ledger.open() as book:
         try:
-            return note_late_spans(source, lake, book, fleet, now), ""
+            return note_late_spans(source, lake, book, fleet, datetime.now(UTC)), ""
         except SourceError as error:
-            return NOTHING_LATE, str(error)
+            return Counter(), str(error)

@@ -17,7 +17,7 @@ from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import Table
 from resources.lake import Lake
-from resources.ledger import LedgerResource
+from resources.ledger import Ledger, LedgerResource
 from resources.reading import Reading
 
 
@@ -58,18 +58,23 @@ def materialize_source(
     lake: Lake,
     ledger: LedgerResource,
     failures: Sequence[str] = (),
+    when_late: Callable[[Ledger, Window], None] = lambda _ledger, _window: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> dg.MaterializeResult:
     """Read the windows into the lake and record how well that went, window by window.
 
-    `failures` are sentences about the source that concern no single window.
+    `failures` are sentences about the source that concern no single window. `when_late` is called for a window that
+    got late rows, before its health is recorded: what it does is done again if the process dies in between.
     """
     with ledger.open() as book:
         known = book.health(windows[0].start, windows[-1].end)
         collected = []
-        for window in collect(source.name, table, windows, source.read, lake, known, clock):
-            book.record_health([window.health])
-            collected.append(window)
+        readings = collect(source.name, table, windows, source.read, lake, known, clock)
+        for window, reading in zip(windows, readings, strict=True):
+            if reading.late_rows:
+                when_late(book, window)
+            book.record_health([reading.health])
+            collected.append(reading)
     problems = [*failures, *(problem for window in collected for problem in window.problems)]
     return dg.MaterializeResult(
         metadata=_metadata(source, collected),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -12,47 +12,41 @@ from perf_pipeline.monitoring.windows import floor_to_window
 from perf_pipeline.records import SourceHealth, SourceStatus
 
 
-@dataclass(frozen=True)
-class LateSpans:
-    """How many spans each window lacks, by its start, and which other windows hold tasks that these belong to."""
-
-    missing: Mapping[datetime, int]
-    callers: frozenset[datetime]
-
-    @property
-    def total(self) -> int:
-        return sum(self.missing.values())
-
-
 def find_late_spans(
     arrived: pd.DataFrame, stored: pd.DataFrame, read: Sequence[SourceHealth], window: timedelta
-) -> LateSpans:
-    """Compare spans that arrived with those that are stored; both have trace_id, span_id and start_time (UTC).
+) -> dict[datetime, int]:
+    """How many of the arrived spans each window lacks, by its start.
 
-    `stored` needs to hold the spans of the arrived traces only. A window that was never read is left out: it is still
-    to be read, with all that has arrived by then. A caller is a span of the same trace that began before.
+    Both frames have trace_id, span_id and start_time (UTC); `stored` needs to hold the spans of the arrived traces
+    only. A window that was never read is left out: it is still to be read, with all that has arrived by then.
     """
     starts = {reading.window_start for reading in read}
     key = ["trace_id", "span_id"]
     known = pd.MultiIndex.from_frame(stored[key])
     new = arrived[~pd.MultiIndex.from_frame(arrived[key]).isin(known)].drop_duplicates(key)
-    new = new.assign(window=[floor_to_window(start, window) for start in new["start_time"]])
-    new = new[new["window"].isin(list(starts))]
-    joined = stored.merge(new[["trace_id", "start_time"]], on="trace_id", suffixes=("", "_late"))
-    earlier = joined.loc[joined["start_time"] < joined["start_time_late"], "start_time"]
-    missing = {start.to_pydatetime(): int(count) for start, count in new["window"].value_counts().items()}  # pyright: ignore[reportAttributeAccessIssue]
-    callers = {floor_to_window(start.to_pydatetime(), window) for start in earlier}
-    return LateSpans(missing, frozenset((callers & starts) - missing.keys()))
+    counts = pd.Series([floor_to_window(start.to_pydatetime(), window) for start in new["start_time"]]).value_counts()
+    return {start: int(count) for start, count in counts.items() if start in starts}  # pyright: ignore[reportReturnType]
 
 
-def owed_readings(late: LateSpans, read: Sequence[SourceHealth], system: str, now: datetime) -> list[SourceHealth]:
-    """The health of the windows that are to be read again; those that are owed a reading anyway are left out."""
-    owed = []
-    for reading in read:
-        count = late.missing.get(reading.window_start, 0)
-        if reading.status is not SourceStatus.COMPLETE or not (count or reading.window_start in late.callers):
-            continue
-        what = f"{count} span(s) of this window" if count else "Spans of tasks that began in this window"
-        reason = f"{what} reached {system} after it had been read (seen {now:%Y-%m-%d %H:%M} UTC): it is read again."
-        owed.append(replace(reading, status=SourceStatus.PARTIAL, reason=reason))
-    return owed
+def owed_for_late_spans(
+    missing: Mapping[datetime, int], read: Sequence[SourceHealth], system: str, now: datetime
+) -> list[SourceHealth]:
+    """The health of the windows that lack so many spans; those that are owed a reading anyway are left out."""
+    seen = f"reached {system} after it had been read (seen {now:%Y-%m-%d %H:%M} UTC): it is read again."
+    return [
+        replace(reading, status=SourceStatus.PARTIAL, reason=f"{missing[reading.window_start]} span(s) of it {seen}")
+        for reading in read
+        if reading.status is SourceStatus.COMPLETE and reading.window_start in missing
+    ]
+
+
+def owed_for_late_steps(
+    began: Collection[datetime], read: Sequence[SourceHealth], late: datetime
+) -> list[SourceHealth]:
+    """The health of the windows in which tasks began that got late spans in the window that starts at `late`."""
+    reason = f"Tasks that began in this window got late spans in that of {late:%Y-%m-%d %H:%M} UTC: they are summed up again."
+    return [
+        replace(reading, status=SourceStatus.PARTIAL, reason=reason)
+        for reading in read
+        if reading.status is SourceStatus.COMPLETE and reading.window_start in began
+    ]

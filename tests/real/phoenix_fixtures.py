@@ -6,7 +6,7 @@ servers are kept in the session's stash.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -56,19 +56,24 @@ class PhoenixOnPostgres:
     database_url: str
 
 
-@pytest.fixture(scope="module")
-def phoenix_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoenixOnPostgres]:
-    """Of the suite's own, for only one suite looks into the database."""
-    with postgres() as address:
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute("create database phoenix")
-        database_url = f"{address.removesuffix('/postgres')}/phoenix"
-        home = tmp_path_factory.mktemp("phoenix-on-postgres")
-        server = start_phoenix(home, free_port(), free_port(), database_url=database_url)
-        try:
-            yield PhoenixOnPostgres(server, database_url)
-        finally:
-            server.stop()
+POSTGRES_SERVER = pytest.StashKey[PhoenixOnPostgres]()
+
+
+@pytest.fixture(scope="session")
+def phoenix_on_postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PhoenixOnPostgres:
+    stash = request.config.stash
+    if POSTGRES_SERVER not in stash:
+        with ExitStack() as stack:
+            address = stack.enter_context(postgres())
+            with psycopg.connect(address, autocommit=True) as connection:
+                connection.execute("create database phoenix")
+            url = f"{address.removesuffix('/postgres')}/phoenix"
+            home = tmp_path_factory.mktemp("phoenix-on-postgres")
+            server = start_phoenix(home, free_port(), free_port(), database_url=url)
+            stack.callback(server.stop)
+            request.config.add_cleanup(stack.pop_all().close)
+        stash[POSTGRES_SERVER] = PhoenixOnPostgres(server, url)
+    return stash[POSTGRES_SERVER]
 
 
 @pytest.fixture(scope="session")
