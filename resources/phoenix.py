@@ -43,7 +43,7 @@ class PhoenixResource(dg.ConfigurableResource):
 
     def describe(self) -> str:
         """Which server and project are read, and by which road, in one line for people."""
-        return f"Phoenix at {public_address(self.endpoint)}, project {self.project}, by {self.road}"
+        return f"{self._place}, project {self.project}, by {self.road}"
 
     def read_spans(self, start: datetime, end: datetime) -> Iterator[pd.DataFrame]:
         """See `sources.SpanSource`. Both bounds are aware datetimes."""
@@ -64,6 +64,10 @@ class PhoenixResource(dg.ConfigurableResource):
             return None
         return f"{public_address(self.endpoint)}/redirects/traces/{quote(trace_id, safe='')}"
 
+    @property
+    def _place(self) -> str:
+        return f"Phoenix at {public_address(self.endpoint)}"
+
     @contextmanager
     def _open_road(self) -> Iterator[SpanRoad]:
         attributes = wanted_attributes(self.agent_attributes)
@@ -83,9 +87,11 @@ class PhoenixResource(dg.ConfigurableResource):
                 yield road
             return
         with PhoenixConnection(self.endpoint, self.api_key, self.request_timeout_seconds) as connection:
-            project = find_project(connection.pages("v1/projects", {"limit": 1000}), self.project, self.endpoint)
+            project = find_project(connection.pages("v1/projects", {"limit": 1000}), self.project, self._place)
             rest = RestRoad(connection, str(project["id"]), attributes)
             if self.road == "rest":
                 yield rest
                 return
-            yield QueryRoad(connection, str(project["name"]), attributes, rest, self.rows_per_request)
+            yield QueryRoad(
+                connection, str(project["name"]), str(project["id"]), attributes, rest, self.rows_per_request
+            )

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from resources.phoenix_connection import public_address
 from resources.phoenix_json import JsonSpan, arrived, batches, rows_of_spans
 from resources.phoenix_mcp_connection import McpConnection
 from resources.phoenix_mcp_servers import CommandServer, WebServer
@@ -48,7 +49,7 @@ def open_mcp_road(
     with McpConnection(server) as connection:
         # Phoenix lists these tools only where code mode is off, and answers them in either case.
         tools = tools_of_package(connection.input_schemas()) if command else BUILT_IN
-        found = find_project(_projects(connection, tools), project, endpoint)
+        found = find_project(_projects(connection, tools), project, f"Phoenix at {public_address(endpoint)}")
         yield McpRoad(connection, tools, str(found["id"]), attributes)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from resources.phoenix_connection import CONNECT_TIMEOUT_SECONDS, _authorization, public_address
+from resources.phoenix_connection import CONNECT_TIMEOUT_SECONDS, authorization, public_address
 from resources.reading import PhoenixError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class WebServer:
     def __init__(self, endpoint: str, api_key: str, timeout_seconds: float) -> None:
         self._phoenix = Phoenix(public_address(endpoint), api_key.strip(), timeout_seconds)
         self._url = f"{endpoint.rstrip('/')}/mcp"
-        self._headers = _authorization(api_key)
+        self._headers = authorization(api_key)
         self._last_status = 200
         self._last_content_type = ""
 
@@ -97,7 +97,7 @@ class CommandServer:
         address = endpoint.rstrip("/")
         # The package read PHOENIX_BASE_URL first and PHOENIX_HOST later.
         self._environment = {"PHOENIX_HOST": address, "PHOENIX_BASE_URL": address}
-        if _authorization(api_key):
+        if authorization(api_key):
             self._environment["PHOENIX_API_KEY"] = api_key.strip()
         self._last_words = ""
 

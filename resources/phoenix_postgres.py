@@ -6,17 +6,15 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from resources.jsonb_columns import last_text_column, text_column, value_column
-from resources.phoenix_project import PROJECTS_NAMED_IN_ERRORS
+from resources.phoenix_project import find_project
 from resources.phoenix_road import ARRIVALS_AT_ONCE, SpanRoad
 from resources.phoenix_tables import NEWEST_SPAN, PROJECTS, arrivals_query, spans_query
 from resources.postgres_connection import PostgresConnection, open_postgres
-from resources.reading import PhoenixError
 from resources.sources import Arrivals
 from resources.span_attributes import KIND_ATTRIBUTE
 from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE
@@ -69,18 +67,9 @@ class PostgresRoad:
 def _project_row(connection: PostgresConnection, wanted: str) -> int:
     """The row's id of the project with that name, else with that id of Phoenix's interfaces. Raises PhoenixError."""
     with connection.snapshot() as snapshot:
-        rows = {row["name"]: row["id"] for row in snapshot.table(PROJECTS).to_pylist()}
-    by_id = {_global_id("Project", row): row for row in rows.values()}
-    row = rows.get(wanted, by_id.get(wanted))
-    if row is None:
-        alike = get_close_matches(wanted, rows, PROJECTS_NAMED_IN_ERRORS, cutoff=0)
-        raise PhoenixError(
-            f"Phoenix's database at {connection.address.public} has no project {wanted!r}; it has: "
-            f"{', '.join(alike) or 'none'}. Set PHOENIX_PROJECT_NAME to one of them; a new project appears with the "
-            "first span sent to it.",
-            retryable=False,
-        )
-    return row
+        rows = snapshot.table(PROJECTS).to_pylist()
+    projects = [{"name": row["name"], "id": _global_id("Project", row["id"]), "row": row["id"]} for row in rows]
+    return find_project(projects, wanted, f"Phoenix's database at {connection.address.public}")["row"]
 
 
 def _rows(batch: pa.RecordBatch, attributes: Sequence[str]) -> pd.DataFrame:

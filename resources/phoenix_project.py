@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
-from resources.phoenix_connection import public_address
 from resources.reading import PhoenixError
 
 PROJECTS_NAMED_IN_ERRORS = 10
 
 
-def find_project(projects: Iterable[Mapping[str, Any]], wanted: str, endpoint: str) -> Mapping[str, Any]:
+def find_project(projects: Iterable[Mapping[str, Any]], wanted: str, place: str) -> Mapping[str, Any]:
     """The project with that name, else with that id, out of mappings with `name` and `id`. Raises PhoenixError.
 
-    To be asked on every road: a query on an unknown project answers 200 with no rows.
+    `place` names the server in the error. To be asked on every road: a query on an unknown project answers 200 with no
+    rows.
     """
     known = list(projects)
     for identity in ("name", "id"):
@@ -26,7 +26,7 @@ def find_project(projects: Iterable[Mapping[str, Any]], wanted: str, endpoint: s
     names.sort(key=lambda name: SequenceMatcher(None, name.lower(), wanted.lower()).ratio(), reverse=True)
     shown = ", ".join(names[:PROJECTS_NAMED_IN_ERRORS]) + (", ..." if len(names) > PROJECTS_NAMED_IN_ERRORS else "")
     raise PhoenixError(
-        f"Phoenix at {public_address(endpoint)} has no project {wanted!r}; it has: {shown or 'none'}. "
+        f"{place} has no project {wanted!r}; it has: {shown or 'none'}. "
         "Set PHOENIX_PROJECT_NAME to one of them; a new project appears with the first span sent to it.",
         retryable=False,
     )

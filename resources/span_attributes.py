@@ -51,6 +51,21 @@ QUOTED = ("mlflow.", "langfuse.")
 
 KIND_ATTRIBUTE = "openinference.span.kind"
 
+KINDS = (
+    "AGENT",
+    "CHAIN",
+    "LLM",
+    "TOOL",
+    "RETRIEVER",
+    "EMBEDDING",
+    "RERANKER",
+    "GUARDRAIL",
+    "EVALUATOR",
+    "DECISION",
+    "PROMPT",
+)
+"""The kinds of OpenInference; Phoenix keeps a span of any other as one of no kind."""
+
 KIND_OF_VALUE: dict[str, Mapping[str, str]] = {
     "gen_ai.operation.name": {
         "chat": "LLM",

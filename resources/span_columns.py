@@ -17,6 +17,7 @@ from resources.span_attributes import (
     ERROR_ATTRIBUTE,
     FIELD_OF_COLUMN,
     KIND_OF_VALUE,
+    KINDS,
     NO_ERROR_TYPE,
     QUOTED,
 )
@@ -97,7 +98,7 @@ def _kind(rows: pd.DataFrame) -> pd.Series:
         for name, kind_of_value in KIND_OF_VALUE.items()
         if ATTRIBUTE + name in rows.columns
     ]
-    return _first_present([recorded.mask(recorded == "UNKNOWN"), *others]).fillna("UNKNOWN")
+    return _first_present([recorded.where(recorded.isin(KINDS)), *others]).fillna("UNKNOWN")
 
 
 def _error_type(rows: pd.DataFrame, status: pd.Series, message: pd.Series) -> pd.Series:

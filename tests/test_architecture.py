@@ -20,6 +20,8 @@ PACKAGES = ("perf_pipeline", "dspy_modules", "resources")
 PURE = ("perf_pipeline.monitoring", "perf_pipeline.optimization", "perf_pipeline.notifications")
 DECLARATIONS = ("perf_pipeline.fleet", "perf_pipeline.tables", "perf_pipeline.records")
 CLIENTS = (
+    "adbc_driver_manager",
+    "adbc_driver_postgresql",
     "aiohttp",
     "alembic",
     "asyncpg",
@@ -27,6 +29,7 @@ CLIENTS = (
     "fsspec",
     "http",
     "httpx",
+    "httpx2",
     "mcp",
     "phoenix",
     "psycopg",
@@ -44,7 +47,7 @@ CLIENTS = (
     "urllib3",
     "websockets",
 )
-HEAVY = ("dspy", "litellm", "mcp", "opentelemetry", "phoenix", "slack_sdk", "supabase")
+HEAVY = ("adbc_driver_postgresql", "dspy", "litellm", "mcp", "opentelemetry", "phoenix", "slack_sdk", "supabase")
 
 
 @dataclass(frozen=True)

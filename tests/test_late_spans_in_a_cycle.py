@@ -14,6 +14,7 @@ from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import SourceHealth, SourceStatus
 from perf_pipeline.tables import AGENT_METRICS, AGENT_TASKS, RAW_SPANS
 from resources.reading import PhoenixError
+from resources.sources import Arrivals
 from tests.cycle_fixtures import Installation, checks, installation
 
 MINUTE = timedelta(minutes=1)
@@ -142,5 +143,5 @@ def test_a_source_that_cannot_say_what_arrived_is_asked_again_by_the_next_run(in
     assert health(installed, windows)[windows[0]].status is SourceStatus.PARTIAL
 
 
-def _down(*_: object) -> Any:
+def _down(position: str | None, since: datetime, before: datetime) -> Arrivals:  # noqa: ARG001 (it is down)
     raise PhoenixError("Phoenix is down.", retryable=True)

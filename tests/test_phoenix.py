@@ -51,7 +51,7 @@ def arrow_of(starts: list[datetime], queries: list[Query] | None = None, status:
         rows = pd.DataFrame(index=range(len(found)), columns=pd.Index(list(query["select"])))
         identity = [f"{start.timestamp():.6f}" for start in found]
         if "filter" not in query:
-            rows = rows.drop(columns="span_id").rename(columns={"trace_id": "context.trace_id"})
+            rows = rows.rename(columns={"trace_id": "context.trace_id"})
             rows = rows.assign(name="work", status_code=status, start_time=found, end_time=found)
             rows["context.trace_id"] = identity
             rows = rows.astype({"start_time": "datetime64[us, UTC]", "end_time": "datetime64[us, UTC]"})
@@ -61,6 +61,10 @@ def arrow_of(starts: list[datetime], queries: list[Query] | None = None, status:
     return Answer(content_type="application/x-pandas-arrow", body=sink.getvalue().to_pybytes())
 
 
+def counted(spans: int) -> Answer:
+    return Answer(body=json.dumps({"data": {"node": {"recordCount": spans}}}).encode())
+
+
 def phoenix_with(starts: list[datetime]) -> Callable[[Request], Answer]:
     """A server that keeps to the window and to the limit, and so cuts like the real one."""
 
@@ -68,6 +72,10 @@ def phoenix_with(starts: list[datetime]) -> Callable[[Request], Answer]:
         if request.path.startswith("/v1/projects"):
             return PROJECTS
         asked = json.loads(request.body)
+        if request.path == "/graphql":
+            times = asked["variables"]["times"]
+            since, until = (datetime.fromisoformat(times[name]) for name in ("start", "end"))
+            return counted(sum(since <= start < until for start in starts))
         since, until = (datetime.fromisoformat(asked[name]) for name in ("start_time", "end_time"))
         return arrow_of([start for start in starts if since <= start < until][: asked["limit"]], asked["queries"])
 
@@ -177,6 +185,36 @@ def test_a_microsecond_that_holds_more_spans_than_a_request_returns_is_an_error(
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("largest", [1, 3, 50])
+def test_an_answer_that_holds_fewer_spans_than_phoenix_counts_is_no_window(largest: int) -> None:
+    starts = [START + timedelta(seconds=i) for i in range(60)]
+
+    def answer(request: Request) -> Answer:
+        if request.path.startswith("/v1/spans"):
+            asked = json.loads(request.body)
+            lowered = json.dumps(asked | {"limit": largest}).encode()
+            request = Request(request.method, request.path, request.headers, lowered)
+        return phoenix_with(starts)(request)
+
+    with scripted_server(answer) as server, pytest.raises(PhoenixError, match=rf"counts 60 spans .* gave {largest}:"):
+        read_from(server)
+
+
+def test_spans_that_were_deleted_while_they_were_read_are_no_loss() -> None:
+    counts = [counted(2), counted(1)]
+    with scripted_server(
+        lambda request: counts.pop(0) if request.path == "/graphql" else phoenix_with([START])(request)
+    ) as server:
+        assert len(read_from(server)) == 1
+
+
+def test_a_server_that_lets_no_graphql_through_is_read_without_a_count() -> None:
+    html = Answer(content_type="text/html", body=b"<html></html>")
+    healthy = phoenix_with([START])
+    with scripted_server(lambda request: html if request.path == "/graphql" else healthy(request)) as server:
+        assert len(read_from(server)) == 1
+
+
 def test_a_span_that_comes_twice_counts_once() -> None:
     with scripted_server(phoenix_with([START, START, START + timedelta(seconds=1)])) as server:
         frame = read_from(server)
@@ -201,6 +239,8 @@ def test_exceptions_are_read_to_the_last_page_and_joined_by_span() -> None:
 
     def answer(request: Request) -> Answer:
         asked = urlsplit(request.path)
+        if asked.path == "/graphql":
+            return counted(len(starts))
         if asked.path.endswith("/spans") and request.method == "GET":
             return Answer(body=json.dumps(pages[parse_qs(asked.query).get("cursor", [None])[0]]).encode())
         return PROJECTS if request.method == "GET" else arrow_of(starts, status="ERROR")
@@ -297,7 +337,6 @@ def test_a_span_of_a_large_window_gets_the_attributes_of_all_queries() -> None:
         pd.DataFrame([{"context.span_id": "2", "attribute.llm.model_name": "m", "attribute.llm.provider": "p"}]),
         pd.DataFrame([{"context.span_id": "3", "attribute.tool.name": "search"}, {"context.span_id": "new"}]),
     ]
-    tables[0] = tables[0].drop(columns="span_id")
     rows = rows_of_answer(QueryAnswer(_streams(tables)), [first, llm, rare]).set_index("span_id")
     assert list(rows.index) == ["1", "2", "3"]
     assert list(rows["attribute.agent.name"]) == ["A1", "A2", "A3"]
@@ -307,8 +346,9 @@ def test_a_span_of_a_large_window_gets_the_attributes_of_all_queries() -> None:
 
 def test_an_answer_that_lacks_a_table_or_its_end_mark_is_broken_off() -> None:
     queries = grouped_queries(["agent.name", "llm.model_name", "llm.provider"])
-    whole = arrow_of([START], queries).body
-    first = arrow_of([START], queries[:1]).body
+    whole, first = arrow_of([START], queries).body, arrow_of([START], queries[:1]).body
+    assert isinstance(whole, bytes)
+    assert isinstance(first, bytes)
     for body in (first, whole[: len(first) + 100], whole[:-8]):
         with pytest.raises(PhoenixError, match="broke off"):
             rows_of_answer(QueryAnswer(body), queries)
@@ -317,7 +357,7 @@ def test_an_answer_that_lacks_a_table_or_its_end_mark_is_broken_off() -> None:
 def test_a_renamed_field_of_an_answer_is_named() -> None:
     query = whole_query(["agent.name"])
     table = pd.DataFrame([dict.fromkeys(query["select"], "x") | {"context.span_id": "1"}])
-    body = _streams([table.drop(columns="span_id").rename(columns={"status_code": "status"})])
+    body = _streams([table.rename(columns={"status_code": "status"})])
     with pytest.raises(PhoenixError, match="status_code") as caught:
         rows_of_answer(QueryAnswer(body), [query])
     assert not caught.value.retryable

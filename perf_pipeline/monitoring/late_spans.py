@@ -44,7 +44,8 @@ def owed_for_late_steps(
     began: Collection[datetime], read: Sequence[SourceHealth], late: datetime
 ) -> list[SourceHealth]:
     """The health of the windows in which tasks began that got late spans in the window that starts at `late`."""
-    reason = f"Tasks that began in this window got late spans in that of {late:%Y-%m-%d %H:%M} UTC: they are summed up again."
+    where = f"that of {late:%Y-%m-%d %H:%M} UTC"
+    reason = f"Tasks that began in this window got late spans in {where}: they are summed up again."
     return [
         replace(reading, status=SourceStatus.PARTIAL, reason=reason)
         for reading in read
