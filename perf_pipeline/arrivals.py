@@ -47,18 +47,22 @@ def note_late_spans(
         position = arrivals.position
 
 
-def note_late_steps(late: Window, lake: Lake, ledger: Ledger, fleet: FleetConfig, others: Collection[Window]) -> None:
-    """Late spans were stored in a window: mark the windows before it in which their tasks began, but for `others`,
-    which the run sums up itself. To be called before the late window's own health is recorded."""
+def note_late_steps(added: Window, lake: Lake, ledger: Ledger, fleet: FleetConfig, others: Collection[Window]) -> None:
+    """Spans were added to a window: mark the windows around it whose tasks they belong to, but for `others`, which the
+    run sums up itself. To be called before the window's own health is recorded.
+
+    A task that is stored already has its topmost span stored: the trace's, or one of an agent within it.
+    """
     connection = lake.connect()
     longest = timedelta(hours=fleet.longest_task_hours)
-    traces = lake.scan(connection, RAW_SPANS, late.start, late.end).select("trace_id").distinct()
-    earlier = lake.scan(connection, RAW_SPANS, late.start - longest, late.start)
-    starts = earlier.semi_join(traces, "trace_id").select("start_time").to_pandas()["start_time"]
-    began = {floor_to_window(start.to_pydatetime(), fleet.window) for start in starts.unique()}
-    began -= {window.start for window in others}
-    read = _readings_of_spans(ledger, late.start - longest - fleet.window, late.start)
-    ledger.record_health(owed_for_late_steps(began, read, late.start))
+    traces = lake.scan(connection, RAW_SPANS, added.start, added.end).select("trace_id").distinct()
+    around = lake.scan(connection, RAW_SPANS, added.start - longest, added.end + longest)
+    topmost = around.filter(around.parent_id.isnull() | (around.kind == "AGENT"))
+    starts = topmost.semi_join(traces, "trace_id").select("start_time").to_pandas()["start_time"]
+    owning = {floor_to_window(start.to_pydatetime(), fleet.window) for start in starts.unique()}
+    owning -= {added.start, *(window.start for window in others)}
+    read = _readings_of_spans(ledger, added.start - longest - fleet.window, added.end + longest)
+    ledger.record_health(owed_for_late_steps(owning, read, added.start))
 
 
 def _readings_of_spans(ledger: Ledger, start: datetime, end: datetime) -> list[SourceHealth]:

@@ -7,8 +7,9 @@ between leaves a window that is read again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import pandas as pd
 
@@ -21,19 +22,31 @@ from resources.reading import Reading, SourceError
 Read = Callable[[datetime, datetime], Iterable[Reading]]
 
 
+class Keeps(StrEnum):
+    """Which rows of an earlier reading of a window stay, where a later reading does not have them."""
+
+    NOTHING = "nothing"
+    """The rows say how things are: the later reading replaces the earlier."""
+    FROM_FEWER = "from fewer"
+    """The rows happened; a source that gives fewer than before has forgotten some."""
+    EVERYTHING = "everything"
+    """The rows happened, and move to another window when they change."""
+
+
 @dataclass(frozen=True)
 class CollectedWindow:
     """What came of reading a window: the health that now holds for it, and what this reading found.
 
     `failure` says why the reading was not used, `refused` what was wrong with rows that do not fit their table.
-    `late_rows` are those that this reading brought after the window had been read; `health` adds up all of them.
+    `added_rows` are those that no earlier reading had; `late_rows` of `health` adds up the ones that came after the
+    window had been read.
     """
 
     health: SourceHealth
     failure: str = ""
     refused: str = ""
     duplicates: int = 0
-    late_rows: int = 0
+    added_rows: int = 0
 
     @property
     def problems(self) -> list[str]:
@@ -49,6 +62,7 @@ def collect(
     lake: Lake,
     known: Sequence[SourceHealth],
     clock: Callable[[], datetime],
+    keeps: Keeps = Keeps.NOTHING,
 ) -> Iterator[CollectedWindow]:
     """Read each window into the lake, and say how that went as soon as its rows are in their place.
 
@@ -59,18 +73,27 @@ def collect(
     """
     earlier = {reading.window_start: reading for reading in known if reading.source == source}
     for window in windows:
-        yield _collect(source, table, window, read, lake, earlier.get(window.start), clock())
+        yield _collect(source, table, window, read, lake, earlier.get(window.start), clock(), keeps)
 
 
 def _collect(
-    source: str, table: Table, window: Window, read: Read, lake: Lake, before: SourceHealth | None, now: datetime
+    source: str,
+    table: Table,
+    window: Window,
+    read: Read,
+    lake: Lake,
+    before: SourceHealth | None,
+    now: datetime,
+    keeps: Keeps,
 ) -> CollectedWindow:
     stored = lake.count(table, window.start)
     had_closed = before is not None and before.collected_at >= window.end
     was_complete = before is not None and before.status is SourceStatus.COMPLETE
     stands = before if had_closed and was_complete and stored is not None else None
-    nothing_new = SourceHealth(source, window.start, SourceStatus.UNAVAILABLE, "", stored or 0, 0, now)
+    # A process that was killed before it recorded a window's health stored rows that nobody knows of yet.
+    known_rows = min(stored or 0, before.rows) if before and had_closed else stored or 0
     gaps: list[str] = []
+    forgotten = ""
     try:
         with lake.replacing(table, window.start) as partition:
             for reading in read(window.start, window.end):
@@ -78,26 +101,41 @@ def _collect(
                 partition.add(_within(reading.frame, table, window))
             if gaps and stands:
                 return CollectedWindow(stands, " ".join(gaps))
+            given = partition.given
+            if stored and (keeps is Keeps.EVERYTHING or (keeps is Keeps.FROM_FEWER and given < stored)):
+                for rows in lake.batches(table, window.start):
+                    partition.add_kept(rows)
+            if stored and keeps is Keeps.FROM_FEWER and given < stored:
+                forgotten = _forgotten(table, window, given, stored)
             partition.commit()
     except SourceError as error:
         reason, refused = str(error), ""
     except TableError as error:
         reason = refused = str(error)
     else:
-        late = max(partition.rows - stored, 0) if stored is not None and had_closed else 0
+        added = max(partition.rows - known_rows, 0)
         health = SourceHealth(
             source=source,
             window_start=window.start,
             status=SourceStatus.PARTIAL if gaps else SourceStatus.COMPLETE,
             reason=" ".join(gaps),
             rows=partition.rows,
-            late_rows=late + (before.late_rows if before and had_closed else 0),
+            late_rows=(added + before.late_rows) if before and had_closed else 0,
             collected_at=now,
         )
-        return CollectedWindow(health, duplicates=partition.duplicates, late_rows=late)
+        return CollectedWindow(health, forgotten, duplicates=partition.duplicates, added_rows=added)
     if stands:
         return CollectedWindow(stands, reason, refused)
-    return CollectedWindow(replace(nothing_new, reason=reason), reason, refused)
+    health = SourceHealth(source, window.start, SourceStatus.UNAVAILABLE, reason, known_rows, 0, now)
+    return CollectedWindow(health, reason, refused)
+
+
+def _forgotten(table: Table, window: Window, given: int, stored: int) -> str:
+    return (
+        f"The source of {table.name} gave {given} of the {stored} rows that it had given for {window.key}: the others "
+        "are kept as they were read. See whether its retention is shorter than catch_up_hours in fleet.yaml, or its "
+        "data was deleted."
+    )
 
 
 def _within(frame: pd.DataFrame, table: Table, window: Window) -> pd.DataFrame:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import ibis
 
 
+ROWS_PER_BATCH = 20_000
+
+
 class Lake:
     """The tables of an installation. Times are UTC; frames have the columns and dtypes of their `Table`."""
 
@@ -64,10 +67,25 @@ class Lake:
 
     def starts(self, table: Table, start: datetime, end: datetime) -> set[datetime]:
         """Which partitions of the table exist in `[start, end)`, by their start."""
+        return {_start_of_file(file) for file in self.files(table, start, end)}
+
+    def written(self, table: Table, start: datetime, end: datetime) -> dict[datetime, datetime]:
+        """When the partitions of the table that begin in `[start, end)` were last written (UTC), by their start."""
         return {
-            datetime.strptime(f"{file.parent.name} {file.stem}", "date=%Y-%m-%d %H%M").replace(tzinfo=UTC)
+            _start_of_file(file): datetime.fromtimestamp(file.stat().st_mtime, UTC)
             for file in self.files(table, start, end)
         }
+
+    def batches(self, table: Table, start: datetime) -> Iterator[pd.DataFrame]:
+        """The rows of the partition that begins at `start`, some at a time; none where it does not exist."""
+        path = self.path(table, start)
+        if not path.exists():
+            return
+        from pyarrow.parquet import ParquetFile
+
+        with path.open("rb") as file:
+            for batch in ParquetFile(file).iter_batches(ROWS_PER_BATCH):
+                yield batch.to_pandas()
 
     def read(self, table: Table, start: datetime, end: datetime) -> pd.DataFrame:
         """The rows of the partitions that begin in `[start, end)`; no rows where none exists."""
@@ -195,6 +213,10 @@ def write_parquet(path: UPath, frame: pd.DataFrame) -> None:
     with temporary.open("wb") as file:
         frame.to_parquet(file, index=False, compression="zstd")
     temporary.rename(path)
+
+
+def _start_of_file(file: UPath) -> datetime:
+    return datetime.strptime(f"{file.parent.name} {file.stem}", "date=%Y-%m-%d %H%M").replace(tzinfo=UTC)
 
 
 def _is_local(file: UPath) -> bool:

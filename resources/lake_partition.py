@@ -26,8 +26,8 @@ MERGE_MEMORY = "512MB"
 class PartitionReplacement:
     """The rows that are to replace a partition; use it as a context manager. Left without `commit`, nothing changes.
 
-    In a table with a key, rows of a key that came before are left out and counted in `duplicates`; `rows` counts
-    what was committed.
+    In a table with a key, rows of a key that came before are left out. `given` counts what was added, `rows` what was
+    committed.
     """
 
     def __init__(self, table: Table, path: UPath) -> None:
@@ -36,7 +36,8 @@ class PartitionReplacement:
         self._key = list(table.schema.unique or [])
         self._first: pd.DataFrame | None = None
         self._parts: ParquetWriter | None = None
-        self._added = 0
+        self._kept = 0
+        self.given = 0
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -52,12 +53,19 @@ class PartitionReplacement:
 
     @property
     def duplicates(self) -> int:
-        return self._added - self.rows
+        """How many of the added rows were left out; not told where rows were kept."""
+        return 0 if self._kept else self.given - self.rows
+
+    def add_kept(self, rows: pd.DataFrame) -> None:
+        """Rows that stood in the partition before; of a key that was added anew, nothing is kept."""
+        self._kept += len(rows)
+        self.given -= len(rows)
+        self.add(rows)
 
     def add(self, part: pd.DataFrame) -> None:
         """Some of the partition's rows. Raises TableError where they do not fit the table."""
         frame = self._table.conform(part)
-        self._added += len(frame)
+        self.given += len(frame)
         if self._key:
             frame = frame.drop_duplicates(self._key, ignore_index=True)
         if problems := self._table.problems(frame):

@@ -50,6 +50,21 @@ class Ledger:
     def record_health(self, readings: Iterable[SourceHealth]) -> None:
         self._replace(schema.source_health, [asdict(reading) for reading in readings], ["source", "window_start"])
 
+    def record_reading(self, reading: SourceHealth, seen: SourceHealth | None) -> None:
+        """Record how well a window was read. `seen` is what was known when the reading began: where the window was
+        marked as lacking something since then, the mark stays, for the reading may have missed it."""
+        table = schema.source_health
+        insert = self._insert(table).values(asdict(reading))
+        changed: dict[str, Any] = {
+            name: insert.excluded[name] for name in asdict(reading) if name not in ("source", "window_start")
+        }
+        if seen is not None and seen.status is SourceStatus.COMPLETE:
+            marked = sa.and_(table.c.status == str(SourceStatus.PARTIAL), table.c.collected_at == seen.collected_at)
+            for name in ("status", "reason"):
+                changed[name] = sa.case((marked, table.c[name]), else_=insert.excluded[name])
+        with self._engine.begin() as connection:
+            connection.execute(insert.on_conflict_do_update(index_elements=["source", "window_start"], set_=changed))
+
     def health(self, start: datetime, end: datetime) -> list[SourceHealth]:
         """What is known of all sources for the windows that begin in `[start, end)`."""
         table = schema.source_health

@@ -138,18 +138,22 @@ def _json_attributes(pairs: Iterable[Mapping[str, Any]] | None, wanted: frozense
     return with_metadata(found, wanted) if METADATA in found else found
 
 
-def _json_value(value: Any) -> int | float | None:
-    """A number or a flag; None for what fills no column: lists, objects, bytes, and what is not laid out as a value."""
+def _json_value(value: Any) -> str | int | float | dict[str, Any] | None:
+    """None for what fills no column: lists, bytes, and what is not laid out as a value."""
     if not isinstance(value, dict):
         return None
+    if isinstance(text := value.get("stringValue"), str):
+        return text
     if isinstance(flag := value.get("boolValue"), bool):
         return flag
     number = value.get("intValue")
     try:
+        if "kvlistValue" in value:
+            return {pair["key"]: _json_value(pair.get("value")) for pair in value["kvlistValue"].get("values") or ()}
         if number is not None:
             return int(number)
         return finite(float(value["doubleValue"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         return None
 
 
@@ -159,18 +163,23 @@ def _last_exception(events: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def with_metadata(found: Attributes, wanted: frozenset[str]) -> Attributes:
-    """`metadata.x` is an attribute of that name or, as OpenInference writes it, a field of the JSON in `metadata`."""
-    text = found.pop(METADATA)
-    return _metadata_attributes(text, wanted) | found if isinstance(text, str) else found
+    """`metadata.x` is an attribute of that name or a field of `metadata`: OpenInference's JSON, or a map."""
+    metadata = found.pop(METADATA)
+    if isinstance(metadata, str):
+        return _attributes_in_json(metadata, wanted) | found
+    return _metadata_attributes(metadata, wanted) | found
 
 
 # The spans of a task repeat the same metadata.
 @lru_cache(maxsize=256)
-def _metadata_attributes(text: str, wanted: frozenset[str]) -> Attributes:
+def _attributes_in_json(text: str, wanted: frozenset[str]) -> Attributes:
     try:
-        metadata = _parsed(text.encode())
+        return _metadata_attributes(_parsed(text.encode()), wanted)
     except NOT_OTLP:
         return {}
+
+
+def _metadata_attributes(metadata: Any, wanted: frozenset[str]) -> Attributes:
     found: Attributes = {}
     for name, path in _metadata_paths(wanted):
         value = metadata

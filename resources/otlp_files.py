@@ -8,13 +8,15 @@ changes the name:
   JSON, too, is a Zstandard frame);
 - Zstandard frames with one of the two inside (`compression: zstd` under the feature gate for native compression).
 
-Whoever writes a file may be in the middle of a message: an incomplete last one is left for the next reading.
+Whoever writes a file may be in the middle of a message: an incomplete last one is left for the next reading. A last
+line without its end is a message once it is a whole JSON object, as one that is cut off cannot be.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,14 +32,17 @@ TAIL = 256
 PIECE = 1 << 20
 MOVE_FILE = "Move the file out of the folder of spans."
 
+FileIdentity = tuple[int, int]
+"""Device and inode. Two devices (by a link or a mount) may each have a file of the same inode."""
+
 
 @dataclass(frozen=True)
 class SpanFile:
-    """An open file. Its inode stays when a rotation renames it; size and mtime_ns change with its content."""
+    """An open file. Its identity stays when a rotation renames it; size and mtime_ns change with its content."""
 
     path: Path
     raw: io.BufferedReader
-    inode: int
+    identity: FileIdentity
     size: int
     mtime_ns: int
 
@@ -62,15 +67,16 @@ def span_files(folder: Path) -> Iterator[SpanFile]:
 
     A rotation renames a file and puts a new one in its place, so the folder is listed until there is nothing new.
     """
-    seen: set[int] = set()
-    while found := [path for path, inode in _listed(folder) if inode not in seen]:
+    seen: set[FileIdentity] = set()
+    while found := [path for path, identity in _listed(folder) if identity not in seen]:
         for path in found:
             try:
                 with path.open("rb") as raw:
                     stat = os.fstat(raw.fileno())
-                    if stat.st_ino not in seen:
-                        seen.add(stat.st_ino)
-                        yield SpanFile(path, raw, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+                    identity = _identity(stat)
+                    if identity not in seen:
+                        seen.add(identity)
+                        yield SpanFile(path, raw, identity, stat.st_size, stat.st_mtime_ns)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -101,14 +107,18 @@ def fingerprint(tail: bytes) -> str:
     return hashlib.sha256(tail[-TAIL:]).hexdigest()[:16]
 
 
-def _listed(folder: Path) -> list[tuple[Path, int]]:
-    """Paths and inodes of the folder's files."""
+def _identity(stat: os.stat_result) -> FileIdentity:
+    return stat.st_dev, stat.st_ino
+
+
+def _listed(folder: Path) -> list[tuple[Path, FileIdentity]]:
+    """Paths and identities of the folder's files."""
     try:
         with os.scandir(folder) as entries:
             named = [entry for entry in entries if os.path.splitext(entry.name)[1] in SUFFIXES]
-            return sorted((Path(entry.path), entry.stat().st_ino) for entry in named if entry.is_file())
+            return sorted((Path(entry.path), _identity(entry.stat())) for entry in named if entry.is_file())
     except FileNotFoundError:
-        # No folder yet, or a file that was renamed between its name and its inode.
+        # No folder yet, or a file that was renamed between its name and its identity.
         return _listed(folder) if folder.exists() else []
     except OSError as error:
         raise _unreadable(folder, error) from error
@@ -141,12 +151,22 @@ def _skip(content: io.BufferedReader, position: int) -> bytes:
 def _lines(path: Path, content: io.BufferedReader, end: int, tail: bytes) -> Iterator[Message]:
     from_the_beginning = end == 0
     for number, line in enumerate(content, start=1):
-        if not line.endswith(b"\n"):
+        if not line.endswith(b"\n") and not _is_whole_object(line.strip()):
             return
         place = f"{path}:{number}" if from_the_beginning else f"{path}, the line at byte {end}"
         end, tail = end + len(line), (tail + line[-TAIL:])[-TAIL:]
         if text := line.strip():
             yield Message(text, True, end, tail, place, "Repair or remove the line.")
+
+
+def _is_whole_object(text: bytes) -> bool:
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _sized_messages(path: Path, content: io.BufferedReader, end: int, tail: bytes) -> Iterator[Message]:

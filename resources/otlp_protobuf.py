@@ -62,10 +62,12 @@ def _protobuf_attributes(pairs: Iterable[Any], wanted: frozenset[str]) -> Attrib
     return with_metadata(found, wanted) if METADATA in found else found
 
 
-def _protobuf_value(value: Any) -> str | int | float | None:
+def _protobuf_value(value: Any) -> str | int | float | dict[str, Any] | None:
     kind = value.WhichOneof("value")
     if kind == "double_value":
         return finite(value.double_value)
+    if kind == "kvlist_value":
+        return {pair.key: _protobuf_value(pair.value) for pair in value.kvlist_value.values}
     return getattr(value, kind) if kind in {"string_value", "int_value", "bool_value"} else None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -18,21 +16,12 @@ from resources.reading import PhoenixError
 CONNECT_TIMEOUT_SECONDS = 10
 ARROW = "application/x-pandas-arrow"
 JSON = "application/json"
-MULTIPART = "multipart/mixed"
 
 COUNT_SPANS = """
 query countSpans($project: ID!, $times: TimeRange!) {
   node(id: $project) { ... on Project { recordCount(timeRange: $times) } }
 }
 """
-
-
-@dataclass(frozen=True)
-class QueryAnswer:
-    """What span queries returned: Arrow streams, one after the other, or where Phoenix could write none, JSON."""
-
-    arrow: bytes
-    json_tables: Sequence[Mapping[str, Any]] | None = None
 
 
 class PhoenixConnection:
@@ -85,21 +74,18 @@ class PhoenixConnection:
             raise self._not_phoenix(answer)
         return page
 
-    def query(self, params: Mapping[str, str], body: Mapping[str, Any]) -> QueryAnswer:
-        """The answer to one request of span queries, uninterpreted."""
+    def query(self, params: Mapping[str, str], body: Mapping[str, Any]) -> bytes | None:
+        """The answer to one request of span queries: Arrow streams, one after the other; None where Phoenix cannot
+        write them, or they do not arrive whole."""
         # Arrow columns hold one type. Where an attribute is a text in one span and a number in another, Phoenix
-        # fails to write them: it answers 200, and drops the connection before the body or in the middle of it. JSON
-        # takes five times the bytes and holds both.
+        # answers 200, and drops the connection before the body or in the middle of it.
         once = {"accept": ARROW, "connection": "close"}
         with suppress(BrokenOffError):
             answer = self._retry_unless_broken(
                 self._send, "POST", "v1/spans", ARROW, params=params, body=body, headers=once
             )
-            if answer.content:
-                return QueryAnswer(answer.content)
-        rows = {"accept": JSON}
-        answer = self._retry(self._send, "POST", "v1/spans", MULTIPART, params=params, body=body, headers=rows)
-        return QueryAnswer(b"", self._json_parts(answer))
+            return answer.content or None
+        return None
 
     def count_spans(self, project_id: str, start: datetime, end: datetime) -> int | None:
         """How many spans the project has in [start, end), in aware times; None where GraphQL is not let through.
@@ -138,9 +124,9 @@ class PhoenixConnection:
                 "that PHOENIX_ENDPOINT names is overloaded, or raise request_timeout_seconds.",
                 retryable=True,
             ) from error
-        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.DecodingError) as error:
             raise self._broke_off(str(error)) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise PhoenixError(
                 f"Phoenix at {self._address} cannot be reached ({error}): start the server, or correct "
                 "PHOENIX_ENDPOINT.",
@@ -187,16 +173,6 @@ class PhoenixConnection:
             retryable=False,
         )
 
-    def _json_parts(self, answer: httpx.Response) -> list[Mapping[str, Any]]:
-        boundary = answer.headers["content-type"].partition("boundary=")[2].encode()
-        _, *parts, end = answer.content.split(b"--" + boundary)
-        if not end.startswith(b"--"):
-            raise self._broke_off("no end mark")
-        try:
-            return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts]
-        except json.JSONDecodeError as error:
-            raise self._broke_off(str(error)) from error
-
     def _broke_off(self, reason: str) -> BrokenOffError:
         return BrokenOffError(
             f"Phoenix at {self._address} broke off its answer ({reason}): read the log of the server that "
@@ -220,8 +196,20 @@ def public_address(endpoint: str) -> str:
 def _parsed(endpoint: str) -> httpx.URL:
     try:
         url = httpx.URL(endpoint)
-    except httpx.InvalidURL as error:
-        raise PhoenixError(f"PHOENIX_ENDPOINT is not a web address: {error}.", retryable=False) from error
+    except httpx.InvalidURL:
+        # Its words may quote a part of a password.
+        raise PhoenixError(
+            "PHOENIX_ENDPOINT is not a web address: it must look like http://localhost:6006. In a user name or "
+            "password write / as %2F and @ as %40.",
+            retryable=False,
+        ) from None
+    # A password with a / as it is would end the host, and its rest would be shown as a path.
+    if "@" in str(url.copy_with(userinfo=b"")):
+        raise PhoenixError(
+            "PHOENIX_ENDPOINT has an @ behind its host, so its user name or password seems to hold a /, ? or # as it "
+            "is: write them as %2F, %3F and %23 there.",
+            retryable=False,
+        )
     if url.scheme not in ("http", "https") or not url.host:
         raise PhoenixError(
             "PHOENIX_ENDPOINT is not a web address: it must look like http://localhost:6006.", retryable=False

@@ -18,7 +18,8 @@ from resources.phoenix_connection import public_address
 from resources.phoenix_json import JsonSpan, arrived, batches, rows_of_spans
 from resources.phoenix_mcp_connection import McpConnection
 from resources.phoenix_mcp_servers import CommandServer, WebServer
-from resources.phoenix_mcp_tools import BUILT_IN, Call, SpanTools, span_number, tools_of_package
+from resources.phoenix_mcp_tools import BUILT_IN, Call, SpanTools, tools_of_package
+from resources.phoenix_positions import first_number_to_look_at, span_cursor, span_number
 from resources.phoenix_project import find_project
 from resources.phoenix_road import ARRIVALS_AT_ONCE
 from resources.reading import PhoenixError
@@ -76,19 +77,18 @@ class McpRoad:
         newest, _ = self._page(self._tools.newest_span(self._project_id))
         if not newest:
             return Arrivals(position or "", arrived(()))
-        found = self._oldest_after(position, since, before)
+        first = first_number_to_look_at(position, newest[0]["id"])
+        found = self._oldest_from(first, since, before)
         reached = found[-1]["id"] if len(found) == ARRIVALS_AT_ONCE else newest[0]["id"]
         return Arrivals(str(reached), _all_within(arrived(found), since, before))
 
-    def _oldest_after(self, position: str | None, since: datetime, before: datetime) -> list[JsonSpan]:
-        """The first ARRIVALS_AT_ONCE spans after the position, in the order of arrival."""
+    def _oldest_from(self, first: int, since: datetime, before: datetime) -> list[JsonSpan]:
+        """The first ARRIVALS_AT_ONCE spans from that number on, in the order of arrival."""
         if self._tools.sorts:
-            # The cursor names the first span of the page, so the span at the position itself comes again.
-            upwards = _in_order(self._spans(since, before, position or None), ascending=True)
+            upwards = _in_order(self._spans(since, before, span_cursor(first)), ascending=True)
             return [_bare(span) for span in islice(upwards, ARRIVALS_AT_ONCE)]
-        last_seen = span_number(position) if position else 0
         downwards = _in_order(self._spans(since, before), ascending=False)
-        newer = takewhile(lambda span: span_number(span["id"]) > last_seen, downwards)
+        newer = takewhile(lambda span: span_number(span["id"]) >= first, downwards)
         return list(reversed(deque(map(_bare, newer), maxlen=ARRIVALS_AT_ONCE)))
 
     def _spans(self, start: datetime, end: datetime, cursor: str | None = None) -> Iterator[JsonSpan]:

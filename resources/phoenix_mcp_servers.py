@@ -6,7 +6,8 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from resources.phoenix_connection import CONNECT_TIMEOUT_SECONDS, authorization, public_address
 from resources.reading import PhoenixError
@@ -24,7 +25,7 @@ class WebServer:
     """The MCP server within Phoenix, at `/mcp`."""
 
     def __init__(self, endpoint: str, api_key: str, timeout_seconds: float) -> None:
-        self._phoenix = Phoenix(public_address(endpoint), api_key.strip(), timeout_seconds)
+        self._phoenix = Phoenix(endpoint, api_key, timeout_seconds)
         self._url = f"{endpoint.rstrip('/')}/mcp"
         self._headers = authorization(api_key)
         self._last_status = 200
@@ -58,7 +59,7 @@ class WebServer:
             return self._phoenix.too_slow()
         for error in errors:
             if isinstance(error, httpx2.ConnectError):
-                return self._phoenix.unreachable(str(error))
+                return self._phoenix.unreachable(self._phoenix.without_secrets(str(error)))
         if self._last_status in (401, 403, 429) or self._last_status >= 500:
             return self._phoenix.refused(self._last_status)
         if self._last_status >= 300 or self._last_content_type == "text/html":
@@ -69,8 +70,8 @@ class WebServer:
                 retryable=False,
             )
         return PhoenixError(
-            f"The MCP server of Phoenix at {self._phoenix.address} broke off its answer ({_in_words(errors)}): read "
-            "the log of the server that PHOENIX_ENDPOINT names.",
+            f"The MCP server of Phoenix at {self._phoenix.address} broke off its answer "
+            f"({self._phoenix.in_words(errors)}): read the log of the server that PHOENIX_ENDPOINT names.",
             retryable=True,
         )
 
@@ -92,7 +93,7 @@ class CommandServer:
     """
 
     def __init__(self, command: Sequence[str], endpoint: str, api_key: str, timeout_seconds: float) -> None:
-        self._phoenix = Phoenix(public_address(endpoint), api_key.strip(), timeout_seconds)
+        self._phoenix = Phoenix(endpoint, api_key, timeout_seconds)
         self._command = list(command)
         address = endpoint.rstrip("/")
         # The package read PHOENIX_BASE_URL first and PHOENIX_HOST later.
@@ -118,7 +119,9 @@ class CommandServer:
                 ) as client:
                     yield client.session
             finally:
-                self._last_words = self._phoenix.without_key(_end_of(spoken))
+                spoken.seek(0)
+                said = self._phoenix.without_secrets(" ".join(spoken.read().split()))
+                self._last_words = said[-QUOTED_CHARACTERS:]
 
     def fault(self, errors: Sequence[BaseException]) -> PhoenixError:
         for error in errors:
@@ -135,7 +138,8 @@ class CommandServer:
                 retryable=True,
             )
         return PhoenixError(
-            f"{self._named()} ended or failed ({_in_words(errors)}): start it by hand to see why.{said}", retryable=True
+            f"{self._named()} ended or failed ({self._phoenix.in_words(errors)}): start it by hand to see why.{said}",
+            retryable=True,
         )
 
     def refusal(self, tool: str, text: str) -> PhoenixError:
@@ -148,10 +152,11 @@ class CommandServer:
 class Phoenix:
     """The server behind an MCP server, and what can be wrong with it, in sentences without secrets."""
 
-    def __init__(self, address: str, api_key: str, timeout_seconds: float) -> None:
-        self.address = address
+    def __init__(self, endpoint: str, api_key: str, timeout_seconds: float) -> None:
+        self.address = public_address(endpoint)
         self.timeout_seconds = timeout_seconds
-        self._api_key = api_key
+        self._api_key = api_key.strip()
+        self._secrets = sorted({self._api_key, *_credentials(endpoint)} - {""}, key=len, reverse=True)
 
     def refused(self, status: int) -> PhoenixError:
         if status in (401, 403):
@@ -180,7 +185,7 @@ class Phoenix:
             return self.unreachable(f"says the MCP tool {tool}")
         return PhoenixError(
             f"The MCP tool {tool} failed for Phoenix at {self.address}, so the versions of the two may not fit: "
-            f"{self.without_key(text)[:QUOTED_CHARACTERS]}",
+            f"{self.without_secrets(text)[:QUOTED_CHARACTERS]}",
             retryable=False,
         )
 
@@ -197,8 +202,31 @@ class Phoenix:
             retryable=True,
         )
 
-    def without_key(self, text: str) -> str:
-        return text.replace(self._api_key, "***") if self._api_key else text
+    def in_words(self, errors: Sequence[BaseException]) -> str:
+        """The errors' kinds and texts, each once, without secrets."""
+        words = "; ".join(dict.fromkeys(f"{type(error).__name__}: {error}" for error in errors))
+        return self.without_secrets(words)[:QUOTED_CHARACTERS]
+
+    def without_secrets(self, text: str) -> str:
+        """The text without the key and the endpoint's user name and password. Cut it afterwards, not before."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _credentials(endpoint: str) -> set[str]:
+    """User name and password together, and the password, however a program may write them into its errors."""
+    written = endpoint.partition("//")[2].rpartition("@")[0]
+    user, _, password = map(unquote, written.partition(":"))
+    quoted_password = quote(password, safe="")
+    return {
+        written,
+        unquote(written),
+        f"{quote(user, safe='')}:{quoted_password}" if written else "",
+        written.partition(":")[2],
+        password,
+        quoted_password,
+    }
 
 
 def _timed_out(errors: Sequence[BaseException]) -> bool:
@@ -206,12 +234,3 @@ def _timed_out(errors: Sequence[BaseException]) -> bool:
     from mcp.types import REQUEST_TIMEOUT
 
     return any(isinstance(error, MCPError) and error.code == REQUEST_TIMEOUT for error in errors)
-
-
-def _in_words(errors: Sequence[BaseException]) -> str:
-    return "; ".join(dict.fromkeys(f"{type(error).__name__}: {error}" for error in errors))[:QUOTED_CHARACTERS]
-
-
-def _end_of(spoken: TextIO) -> str:
-    spoken.seek(0)
-    return " ".join(spoken.read().split())[-QUOTED_CHARACTERS:]

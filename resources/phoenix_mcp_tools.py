@@ -6,8 +6,6 @@ npm package @arizeai/phoenix-mcp, whose arguments were spelled differently from 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,18 +101,6 @@ def tools_of_package(schemas: Mapping[str, Mapping[str, Any]]) -> SpanTools:
         next_cursor="nextCursor",
         sorts={"sort", "order"} <= spans.keys(),
     )
-
-
-def span_number(span_id: str) -> int:
-    """The number in Phoenix's own id of a span ("Span:17" in base64): it grows in the order of arrival."""
-    try:
-        return int(base64.b64decode(span_id, validate=True).removeprefix(b"Span:"))
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise PhoenixError(
-            f"{span_id!r} is not an id of Phoenix's spans, so what arrived after it cannot be told: its version may be "
-            "too new; read by another road (fleet.yaml's sources.phoenix_road).",
-            retryable=False,
-        ) from error
 
 
 def _are_objects_with(values: Any, *names: str) -> TypeGuard[list[dict[str, Any]]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from resources.jsonb_columns import last_text_column, text_column, value_column
+from resources.phoenix_positions import IDS_LOOKED_BACK
 from resources.phoenix_project import find_project
 from resources.phoenix_road import ARRIVALS_AT_ONCE, SpanRoad
 from resources.phoenix_tables import NEWEST_SPAN, PROJECTS, arrivals_query, spans_query
@@ -21,10 +22,6 @@ from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-IDS_LOOKED_BACK = 1000
-"""An id is given when a span is written, and seen when its transaction ends: a span may appear after one with a larger
-id. Phoenix writes at most 100 spans in a transaction, so this is enough for ten servers that write at once."""
 
 
 @contextmanager

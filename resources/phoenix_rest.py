@@ -11,6 +11,7 @@ import pandas as pd
 
 from resources.phoenix_connection import PhoenixConnection
 from resources.phoenix_json import JsonSpan, arrived, batches, rows_of_spans
+from resources.phoenix_positions import first_number_to_look_at, span_cursor
 from resources.phoenix_road import ARRIVALS_AT_ONCE
 from resources.sources import Arrivals
 
@@ -40,8 +41,8 @@ class RestRoad:
         newest = [span["id"] for span in self._connection.first_page(self._path, {"limit": 1})]
         if not newest:
             return Arrivals(position or "", arrived(()))
-        # The cursor names the first span of the page, so the span at the position itself comes again.
-        asked = {"sort": "id", "order": "asc", "limit": SPANS_PER_PAGE, "cursor": position or None}
+        cursor = span_cursor(first_number_to_look_at(position, newest[0]))
+        asked = {"sort": "id", "order": "asc", "limit": SPANS_PER_PAGE, "cursor": cursor}
         spans = self._connection.pages(self._path, {**asked, **_within(since, before)})
         found = next(batches(spans, ARRIVALS_AT_ONCE), [])
         reached = found[-1]["id"] if len(found) == ARRIVALS_AT_ONCE else newest[0]

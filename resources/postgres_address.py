@@ -49,6 +49,13 @@ def postgres_address(url: str, **options: str | int) -> PostgresAddress:
         "password": parsed.password,
         "dbname": parsed.database,
     }
+    # The parser takes an @ or a / within the password for the end of it, and the rest for the host or the database.
+    if "@" in f"{parsed.host}{parsed.database}":
+        raise PhoenixError(
+            "PHOENIX_SQL_DATABASE_URL has an @ in its host or database, so its user or password seems to hold an @ or "
+            f"a / as it is: write them as %40 and %2F there; {SHAPE}",
+            retryable=False,
+        )
     query = {name: value if isinstance(value, str) else ",".join(value) for name, value in parsed.query.items()}
     parts = options | {name: value for name, value in named.items() if value is not None} | query
     return PostgresAddress(

@@ -107,25 +107,45 @@ class RailwayResource(dg.ConfigurableResource):
         A page holds the newest lines before its anchor. Lines carry no identity and may repeat word for word, so that
         pages must not overlap in what is kept: the oldest nanosecond of a page may go on in the next one, therefore
         its lines are left to that page, which is asked for everything up to and including it.
+
+        A page that is short and brings nothing new is either the last, or cut by a limit of Railway's own that is
+        below the lines of this millisecond. Which of them shows below the millisecond: lines there are a gap in it,
+        and are read. Where nothing is below, the two cannot be told apart, and the page counts as the last.
         """
         kept: list[LogLine] = []
         gaps: list[str] = []
-        upper, size, seen_before_widening = end, self.lines_per_request, None
-        while True:
-            page = self._request_logs(api, start, upper, size)
-            older = [line for line in page if line.ns < upper]
-            if not older and len(page) < size:
+        longest, doubt = 0, None
+        upper, anchor, size, seen_before_widening = end, end, self.lines_per_request, None
+        while anchor > start:
+            page = self._request_logs(api, start, anchor, size)
+            if not page:
                 return kept, gaps
+            longest = max(longest, len(page))
+            older = [line for line in page if line.ns < upper]
+            if older and doubt:
+                # They would have been on the doubted page, had Railway not cut it.
+                gaps, doubt = [*gaps, doubt], None
             oldest = min((line.ns for line in older), default=upper)
             if oldest < start:
                 return kept + [line for line in older if line.ns >= start], gaps
             if older and oldest + 1 < upper:
                 kept += [line for line in older if line.ns > oldest]
-                upper, size, seen_before_widening = oldest + 1, self.lines_per_request, None
+                upper = anchor = oldest + 1
+                size, seen_before_widening = self.lines_per_request, None
             elif len(page) < size:
+                kept += older
+                gap = _doubtful(oldest, len(page))
                 if seen_before_widening is not None and len(page) <= seen_before_widening:
-                    gaps.append(_doubtful(oldest, len(page)))
-                return kept + older, gaps
+                    gaps += [gap] if gap not in gaps else []
+                elif len(page) == 1 < longest:
+                    # Railway gives more than one line at a time, so that this is the last one; most readings end here.
+                    return kept, gaps
+                else:
+                    doubt = doubt or gap
+                # A bound that belongs to its range shows lines of its own millisecond again: then one further below.
+                anchor = (anchor - 1) // MILLISECOND_NS * MILLISECOND_NS
+                upper = anchor if older else upper
+                size, seen_before_widening = self.lines_per_request, None
             else:
                 seen_before_widening, size = len(page), size * 2
                 if size > MAX_LINES_PER_REQUEST:
@@ -134,6 +154,7 @@ class RailwayResource(dg.ConfigurableResource):
                         "than one request can carry. Set RAILWAY_SERVICE_ID to read one service only.",
                         retryable=False,
                     )
+        return kept, gaps
 
     def _request_logs(self, api: RailwayApi, start: int, upper: int, size: int) -> list[LogLine]:
         # Railway says neither whether a bound belongs to its range nor how finely it is read: whole milliseconds that

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
 
 from resources.reading import RailwayError
+from resources.whole_text import whole_text
 
 RAN = frozenset({"SUCCESS", "CRASHED", "SLEEPING", "REMOVING", "REMOVED"})
 """Deployments that went live, even if only to crash."""
@@ -19,6 +20,9 @@ NEVER_RAN = frozenset(
 """Deployments that changed nothing yet, or never will."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
+
+Text = Annotated[str, AfterValidator(whole_text)]
+"""A text of someone else's, which a JavaScript server may have cut in the middle of a character."""
 
 
 def _nanoseconds(timestamp: object) -> int:
@@ -37,20 +41,20 @@ def _known_status(status: str) -> str:
 
 
 class LogTags(BaseModel):
-    service_id: str | None = Field(alias="serviceId")
-    deployment_id: str | None = Field(alias="deploymentId")
+    service_id: Text | None = Field(alias="serviceId")
+    deployment_id: Text | None = Field(alias="deploymentId")
 
 
 class LogAttribute(BaseModel):
-    key: str
-    value: str
+    key: Text
+    value: Text
 
 
 class LogLine(BaseModel):
     ns: Annotated[int, BeforeValidator(_nanoseconds)] = Field(alias="timestamp")
     """When it was written, in nanoseconds since 1970 (UTC)."""
-    message: str
-    severity: str | None
+    message: Text
+    severity: Text | None
     tags: LogTags | None
     attributes: list[LogAttribute]
 
@@ -62,10 +66,10 @@ class LogsAnswer(BaseModel):
 class DeploymentMeta(BaseModel):
     """What Railway noted of a deployment's origin. It declares no fields of this, so that all may be absent."""
 
-    commit_hash: str | None = Field(default=None, alias="commitHash")
-    commit_message: str | None = Field(default=None, alias="commitMessage")
-    branch: str | None = None
-    image: str | None = None
+    commit_hash: Text | None = Field(default=None, alias="commitHash")
+    commit_message: Text | None = Field(default=None, alias="commitMessage")
+    branch: Text | None = None
+    image: Text | None = None
 
 
 class Deployment(BaseModel):

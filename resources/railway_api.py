@@ -113,7 +113,7 @@ class RailwayApi:
                 "Try again later.",
                 retryable=True,
             ) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise UnansweredError(
                 f"Railway could not be reached at {self.endpoint} ({type(error).__name__}). Check RAILWAY_ENDPOINT "
                 "and the network.",
@@ -203,7 +203,7 @@ def _seconds_until(value: str | None) -> float | None:
     """Seconds from now, at least 0, that a Retry-After or X-RateLimit-Reset header means; None where it says nothing.
 
     Railway documents X-RateLimit-Reset as a time without saying how it is written, so that all usual ways are read:
-    seconds from now, seconds or milliseconds since 1970, ISO 8601, and the HTTP date.
+    seconds from now, seconds since 1970 or thousandths, millionths or billionths of them, ISO 8601, and the HTTP date.
     """
     if value is None:
         return None
@@ -214,9 +214,9 @@ def _seconds_until(value: str | None) -> float | None:
     if not math.isfinite(number):
         return None
     now = time.time()
-    if number > 1e11:
-        number = number / 1000 - now
-    elif number > 1e9:
+    while number > 1e11:
+        number /= 1000
+    if number > 1e9:
         number -= now
     return max(number, 0.0)
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from perf_pipeline.tables import CHANGE_EVENTS, RAW_LOGS
 from resources.railway_answers import Deployment, DeploymentMeta, LogLine
+from resources.whole_text import whole_text
 
 AGENT_KEYS = ("agent", "agent_name", "agent.name")
 """Attributes of a log line that may name its agent, in order of preference."""
@@ -42,7 +43,7 @@ def _unquoted(value: str) -> str:
     if not (len(value) >= 2 and value[0] == value[-1] == '"'):
         return value
     try:
-        return json.loads(value)
+        return whole_text(json.loads(value))
     except ValueError:
         return value
 

@@ -1,4 +1,4 @@
-"""Which span attributes fill which column: OpenInference's names first, then those of other tracers.
+"""Which span attributes fill which column: OpenInference's and OpenTelemetry's names, then those of other tracers.
 
 Sources: OpenInference semantic conventions; OpenTelemetry semantic conventions for generative AI; MLflow 3.17
 (`mlflow/tracing/constant.py`); Langfuse 5.0 (`langfuse/_client/attributes.py`). docs/other-tracers.md shows the same
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+# Where a span has gen_ai.*, Phoenix derives llm.* from it at ingestion, in words of its own (a provider's name is
+# another there). So gen_ai.* comes first for model and provider: the span is the same row from Phoenix and from files.
 COLUMN_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "model": (
-        "llm.model_name",
         "gen_ai.response.model",
         "gen_ai.request.model",
+        "llm.model_name",
         "mlflow.llm.model",
         "langfuse.observation.model.name",
     ),
-    "provider": ("llm.provider", "llm.system", "gen_ai.provider.name", "gen_ai.system"),
+    "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"),
     "tool": ("tool.name", "gen_ai.tool.name"),
     "prompt_tokens": (
         "llm.token_count.prompt",

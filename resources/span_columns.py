@@ -62,7 +62,7 @@ def raw_spans(rows: pd.DataFrame, agent_attributes: Sequence[str]) -> pd.DataFra
     columns: dict[str, pd.Series] = {
         "span_id": rows["span_id"],
         "trace_id": rows["trace_id"],
-        "parent_id": _text(rows["parent_id"]),
+        "parent_id": _parent_id(rows),
         "name": _text(rows["name"]).fillna(""),
         "kind": _kind(rows),
         "start_time": start,
@@ -89,6 +89,12 @@ def needs_exception(rows: pd.DataFrame) -> pd.Series:
     """Which rows failed with a status message that does not say the error's type."""
     known = _first_present([_type_in(_text(rows["status_message"])), _noted_error_type(rows)])
     return (rows["status_code"] == "ERROR") & known.isna()
+
+
+def _parent_id(rows: pd.DataFrame) -> pd.Series:
+    # OpenTelemetry's invalid id, which some tracers write where there is no parent.
+    parent = _text(rows["parent_id"])
+    return parent.mask(parent.str.strip("0") == "")
 
 
 def _kind(rows: pd.DataFrame) -> pd.Series:

@@ -61,12 +61,13 @@ class SpanFilesResource(dg.ConfigurableResource):
         reached: dict[str, FileState] = {}
         arrived: list[Row] = []
         for file in span_files(Path(self.folder)):
-            state = known.get(str(file.inode), UNSEEN)
+            name = ":".join(map(str, file.identity))
+            state = known.get(name, UNSEEN)
             changed = (state.size, state.mtime_ns) != (file.size, file.mtime_ns)
             if changed and _may_hold_spans_since(file, since) and len(arrived) < ARRIVALS_AT_ONCE:
                 state = _look_at(file, state, arrived, since, before)
             if state != UNSEEN:
-                reached[str(file.inode)] = state
+                reached[name] = state
         spans = rows_frame(arrived)[["trace_id", "span_id", "start_time"]]
         return Arrivals(json.dumps(reached, separators=(",", ":")), spans)
 
@@ -109,7 +110,7 @@ def _look_at(file: SpanFile, state: FileState, arrived: list[Row], since: dateti
 
 def _states(position: str | None) -> dict[str, FileState]:
     try:
-        return {inode: FileState(*state) for inode, state in json.loads(position or "{}").items()}
+        return {name: FileState(*state) for name, state in json.loads(position or "{}").items()}
     except (ValueError, TypeError, AttributeError):
         return {}
 

@@ -17,7 +17,18 @@ from pydantic import Field, PrivateAttr
 from resources.agent_state import UNKNOWN, Group, TaskCounts, TaskState, count_states, counts_frame, states_frame
 from resources.reading import Reading, SupabaseError
 from resources.supabase_errors import AGGREGATES_ARE_OFF, NOTHING_SEEN, RefusalError
-from resources.supabase_rows import Row, changed_at, connected, quoted, read_pages, read_rows, task_state, utc_text
+from resources.supabase_rows import (
+    Row,
+    changed_at,
+    connected,
+    quoted,
+    read_pages,
+    read_rows,
+    shown_address,
+    task_state,
+    utc_text,
+)
+from resources.whole_text import whole_text
 
 if TYPE_CHECKING:
     import supabase
@@ -41,7 +52,7 @@ class SupabaseResource(dg.ConfigurableResource):
     _aggregates_off: bool = PrivateAttr(default=False)
 
     def describe(self) -> str:
-        return f"Supabase at {self.url}, table {self.table}"
+        return f"Supabase at {shown_address(self.url)}, table {self.table}"
 
     def read_task_counts(self, start: datetime, end: datetime, since: Mapping[str, datetime]) -> Reading:
         """Rows of TASK_COUNTS, one per agent and status: changed in [start, end), in all, and since its optimization.
@@ -109,7 +120,7 @@ class SupabaseResource(dg.ConfigurableResource):
                     "between it and this pipeline may change the answers.",
                     retryable=False,
                 )
-            named[agent or UNKNOWN, status or UNKNOWN] += count
+            named[whole_text(agent or UNKNOWN), whole_text(status or UNKNOWN)] += count
         return named
 
     def _all_states(self, client: supabase.Client) -> Iterator[TaskState]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from resources.agent_state import UNKNOWN, TaskState
 from resources.reading import SupabaseError
 from resources.supabase_errors import COLUMNS_NEEDED, PASSING_STATUSES, RefusalError, explain, raise_refusal
+from resources.whole_text import whole_text
 
 if TYPE_CHECKING:
     import supabase
@@ -30,6 +33,7 @@ def connected(url: str, key: str, table: str, timeout_seconds: float) -> Iterato
             "SUPABASE_KEY holds a space, a line break or a character that no key has: copy the key again.",
             retryable=False,
         )
+    _check_address(url)
     # Redirects are not followed: httpx would send the apikey header on to the other host.
     http = httpx.Client(timeout=timeout_seconds, event_hooks={"response": [raise_refusal]})
     options = SyncClientOptions(
@@ -39,19 +43,40 @@ def connected(url: str, key: str, table: str, timeout_seconds: float) -> Iterato
         try:
             yield create_client(url, key, options)
         except RefusalError as refusal:
-            raise explain(refusal, url, table) from refusal
+            raise explain(refusal, shown_address(url), table) from refusal
         except httpx.TimeoutException as error:
             raise SupabaseError(
-                f"Supabase at {url} did not answer within {timeout_seconds:g} seconds: "
+                f"Supabase at {shown_address(url)} did not answer within {timeout_seconds:g} seconds: "
                 "try again later, raise request_timeout_seconds, or check SUPABASE_URL.",
                 retryable=True,
             ) from error
         except httpx.RequestError as error:
             raise SupabaseError(
-                f"Supabase could not be reached at {url} ({error}): check SUPABASE_URL and that the project "
-                "is running.",
+                f"Supabase could not be reached at {shown_address(url)} ({error}): check SUPABASE_URL and that the "
+                "project is running.",
                 retryable=True,
             ) from error
+
+
+def shown_address(url: str) -> str:
+    """The address as messages may show it: without a user and a password."""
+    return re.sub("//.*@", "//", url)
+
+
+def _check_address(url: str) -> None:
+    import httpx
+
+    try:
+        address = urlsplit(url)
+        # Both are asked, because each accepts addresses that the other refuses; the port is read to be checked.
+        usable = address.scheme in ("http", "https") and address.hostname and address.port != 0 and httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable:
+        # Neither quoted nor chained: the address may hold a password.
+        raise SupabaseError(
+            "SUPABASE_URL is not an address: set it to https://<your project>.supabase.co.", retryable=False
+        )
 
 
 def read_rows(query: Any, columns: Sequence[str], table: str) -> list[Row]:
@@ -98,9 +123,9 @@ def read_pages(
 def task_state(row: Row, table: str) -> TaskState:
     """The row of agent_state; its created_at may be left out. Raises SupabaseError for a time that is none."""
     return TaskState(
-        task_id=str(row["id"]),
-        agent=str(row["agent_name"] or UNKNOWN),
-        status=str(row["status"] or UNKNOWN),
+        task_id=whole_text(str(row["id"])),
+        agent=whole_text(str(row["agent_name"] or UNKNOWN)),
+        status=whole_text(str(row["status"] or UNKNOWN)),
         created_at=_time(row, "created_at", table),
         updated_at=_time(row, "updated_at", table),
     )
@@ -146,4 +171,4 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, RefusalError):
         return error.status in PASSING_STATUSES
     # A timeout has already cost a whole request_timeout_seconds.
-    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.TimeoutException)
+    return isinstance(error, httpx.RequestError) and not isinstance(error, httpx.TimeoutException)

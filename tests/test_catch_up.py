@@ -67,20 +67,21 @@ def test_a_window_that_waits_does_not_hold_up_the_others() -> None:
 
 
 def filled(
-    decided: bool = True,
+    decided_after: timedelta | None = timedelta(0),
     status: SourceStatus = SourceStatus.COMPLETE,
     read_after: timedelta = MINUTE,
     now: datetime = CAUGHT_UP_AT,
     lateness: timedelta = LATENESS,
 ) -> bool:
-    starts = {window(0).start} if decided else set()
+    """Whether window 0 is done, where its cycle ended so long after its spans had been read."""
     reading = health(status=status, read_after=read_after)
-    return filled_windows([window(0)], [reading], starts, now, lateness, GRACE) == {window(0)}
+    decided = {} if decided_after is None else {window(0).start: reading.collected_at + decided_after}
+    return filled_windows([window(0)], [reading], decided, now, lateness, GRACE) == {window(0)}
 
 
 def test_a_window_is_filled_once_its_spans_are_complete_and_its_cycle_ended() -> None:
     assert filled()
-    assert not filled(decided=False)
+    assert not filled(decided_after=None)
     assert not filled(status=SourceStatus.PARTIAL)
     assert not filled(status=SourceStatus.UNAVAILABLE)
 
@@ -98,9 +99,26 @@ def test_a_window_is_read_once_more_after_the_time_for_late_spans() -> None:
     assert filled(read_after=MINUTE, now=after, lateness=timedelta(0))
 
 
-def test_only_the_reading_of_the_spans_counts() -> None:
+def test_a_cycle_that_was_killed_after_it_had_read_the_spans_again_is_owed() -> None:
+    assert not filled(decided_after=-MINUTE)
+
+
+def test_a_window_without_a_reading_of_its_spans_is_not_filled() -> None:
     others = [health(source, 0) for source in ("logs", "tasks", "changes")]
-    assert filled_windows([window(0)], others, {START}, NOW, LATENESS, GRACE) == set()
+    assert filled_windows([window(0)], others, {START: NOW}, NOW, LATENESS, GRACE) == set()
+
+
+@pytest.mark.parametrize("source", ["logs", "tasks", "task states", "changes"])
+@pytest.mark.parametrize(
+    ("status", "is_filled"),
+    [(SourceStatus.UNAVAILABLE, False), (SourceStatus.PARTIAL, True), (SourceStatus.COMPLETE, True)],
+)
+def test_a_window_is_owed_while_any_source_did_not_answer_for_it(
+    source: str, status: SourceStatus, is_filled: bool
+) -> None:
+    readings = [health(), health(source, 0, status=status)]
+    found = filled_windows([window(0)], readings, {START: CAUGHT_UP_AT}, CAUGHT_UP_AT, LATENESS, GRACE)
+    assert found == ({window(0)} if is_filled else set())
 
 
 def test_runs_that_have_not_ended_are_in_flight_and_the_others_are_counted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +17,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from perf_pipeline.arrivals import note_late_spans
+from perf_pipeline.arrivals import note_late_spans, note_late_steps
 from perf_pipeline.assets.source_asset import Source, materialize_source
+from perf_pipeline.collection import Keeps
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.monitoring.catch_up import filled_windows, windows_to_catch_up
 from perf_pipeline.monitoring.late_spans import find_late_spans, owed_for_late_spans, owed_for_late_steps
@@ -62,6 +64,9 @@ class MortalLedger(Ledger):
     def record_health(self, readings: Any) -> None:
         self.life.effect(super().record_health, readings)
 
+    def record_reading(self, reading: SourceHealth, seen: SourceHealth | None) -> None:
+        self.life.effect(super().record_reading, reading, seen)
+
     def record_arrival_position(self, source: str, position: str, now: datetime) -> None:
         self.life.effect(super().record_arrival_position, source, position, now)
 
@@ -74,6 +79,7 @@ class Process:
     source: RecordedSpans
     config: FleetConfig
     life: Lifetime = field(default_factory=Lifetime)
+    summed: dict[datetime, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ledger = MortalLedger(f"sqlite:///{self.folder / 'ledger.db'}")
@@ -95,10 +101,36 @@ class Process:
         def read(start: datetime, end: datetime) -> Iterator[Reading]:
             return (Reading(part) for part in self.source.read_spans(start, end))
 
-        source = Source("spans", self.source.describe(), read)
-        materialize_source(source, RAW_SPANS, windows, self.lake, self, clock=lambda: now)  # pyright: ignore[reportArgumentType]
+        def when_added(ledger: Ledger, window: Window) -> None:
+            note_late_steps(window, self.lake, ledger, self.config, windows)
+
+        source = Source("spans", self.source.describe(), read, Keeps.FROM_FEWER)
+        materialize_source(
+            source,
+            RAW_SPANS,
+            windows,
+            self.lake,
+            self,  # pyright: ignore[reportArgumentType]
+            when_added=when_added,
+            clock=lambda: now,
+        )
         for window in windows:
-            self.life.effect(self.lake.write, OPTIMIZATION_DECISIONS, window.start, OPTIMIZATION_DECISIONS.empty())
+            self.life.effect(self.sum_up, window)
+        for window in windows:
+            self.life.effect(self.decide, window, now)
+
+    def sum_up(self, window: Window) -> None:
+        """In the place of agent_tasks: what the window's tasks were made of."""
+        self.summed[window.start] = self.span_ids(window)
+
+    def decide(self, window: Window, now: datetime) -> None:
+        """In the place of optimization_decisions, the end of a cycle."""
+        self.lake.write(OPTIMIZATION_DECISIONS, window.start, OPTIMIZATION_DECISIONS.empty())
+        path = self.lake.path(OPTIMIZATION_DECISIONS, window.start)
+        os.utime(str(path), (now.timestamp(), now.timestamp()))
+
+    def span_ids(self, window: Window) -> list[str]:
+        return sorted(self.lake.read(RAW_SPANS, window.start, window.end)["span_id"])
 
     def windows_owed(self, now: datetime) -> list[Window]:
         """What the sensor would request."""
@@ -109,7 +141,7 @@ class Process:
         start, end = expected[0].start, expected[-1].end
         with self.open() as ledger:
             health = ledger.health(start, end)
-        decided = self.lake.starts(OPTIMIZATION_DECISIONS, start, end)
+        decided = self.lake.written(OPTIMIZATION_DECISIONS, start, end)
         filled = filled_windows(expected, health, decided, now, self.config.lateness, self.config.catch_up_after)
         return windows_to_catch_up(expected, filled, set(), {}, now, limit=96)
 
@@ -177,11 +209,10 @@ class EverySpanOnce(RuleBasedStateMachine):
                 self.run(owed, None)
             self.now += timedelta(minutes=6)
         assert self.process.windows_owed(self.now) == []
-        lake = self.process.lake
-        for window in windows_between(BEGIN, self.now, LENGTH):
-            stored = lake.read(RAW_SPANS, window.start, window.end)
+        for window in windows_between(BEGIN, floor_to_window(self.now, LENGTH) - LENGTH, LENGTH):
             sent = {row["span_id"] for row in self.source.rows if window.start <= row["start_time"] < window.end}
-            assert sorted(stored["span_id"]) == sorted(sent)
+            assert self.process.span_ids(window) == sorted(sent)
+            assert self.process.summed[window.start] == sorted(sent)
 
 
 TestEverySpanOnce = EverySpanOnce.TestCase

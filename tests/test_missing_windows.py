@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,9 @@ def request_for(stretch: Sequence[Window], attempt: int = 1) -> tuple[str, str, 
 def fill(installed: Installation, windows: Sequence[Window], status: SourceStatus = SourceStatus.COMPLETE) -> None:
     for window in windows:
         installed.lake.write(OPTIMIZATION_DECISIONS, window.start, OPTIMIZATION_DECISIONS.empty())
+        os.utime(
+            str(installed.lake.path(OPTIMIZATION_DECISIONS, window.start)), (MOMENT.timestamp(), MOMENT.timestamp())
+        )
     with installed.ledger() as book:
         book.record_health([SourceHealth("spans", window.start, status, "", 0, 0, MOMENT) for window in windows])
 

@@ -18,9 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.phoenix import PhoenixResource
-from resources.phoenix_connection import QueryAnswer
 from resources.phoenix_json import exception_types
-from resources.phoenix_query import Query, grouped_queries, rows_of_answer, whole_query
+from resources.phoenix_queries import Query, grouped_queries, has_inexact_numbers, joined, tables_of_answer, whole_query
 from resources.reading import PhoenixError
 from resources.span_attributes import wanted_attributes
 from tests.whole_window import whole_window
@@ -153,18 +152,47 @@ def test_an_answer_that_breaks_off_is_an_error_and_not_a_smaller_window(kept: fl
     assert caught.value.retryable
 
 
-def test_json_that_breaks_off_is_an_error_too() -> None:
-    def answer(request: Request) -> Answer:
-        if request.method == "GET":
-            return PROJECTS
-        if request.headers["accept"] != "application/json":
-            return Answer(content_type="application/x-pandas-arrow", body=b"")
-        part = b'--edge\r\nContent-Type: application/json\r\n\r\n{"schema":{"fields":[]},"data":[{"a'
-        return Answer(content_type="multipart/mixed; boundary=edge", body=part)
+def rest_span(start: datetime, **changes: Any) -> dict[str, Any]:
+    """A span as the REST interface gives it; its identity is its start."""
+    identity = f"{start.timestamp():.6f}"
+    times = {"start_time": start.isoformat(), "end_time": start.isoformat()}
+    facts = {"name": "work", "span_kind": "CHAIN", "parent_id": None, "status_code": "OK", "status_message": ""}
+    context = {"trace_id": identity, "span_id": identity}
+    return {"id": "U3BhbjoxNw==", "context": context, "attributes": {}, "events": [], **facts, **times, **changes}
 
-    with scripted_server(answer) as server, pytest.raises(PhoenixError, match="broke off") as caught:
-        read_from(server)
-    assert caught.value.retryable
+
+def test_a_window_that_phoenix_cannot_write_as_arrow_is_read_by_rest() -> None:
+    page = {"data": [rest_span(START, attributes={"agent.name": "AuditAgent"})], "next_cursor": None}
+
+    def answer(request: Request) -> Answer:
+        if request.path.startswith("/v1/spans"):
+            return Answer(content_type="application/x-pandas-arrow", body=b"")
+        if request.path.startswith("/v1/projects/"):
+            return Answer(body=json.dumps(page).encode())
+        return PROJECTS if request.method == "GET" else counted(1)
+
+    with scripted_server(answer) as server:
+        assert list(read_from(server)["agent"]) == ["AuditAgent"]
+
+
+def test_whole_numbers_that_lost_digits_are_noticed() -> None:
+    task_ids = pd.DataFrame({"attribute.metadata.task_id": [7123456789012345678.0, None]})
+    assert has_inexact_numbers(task_ids)
+    assert not has_inexact_numbers(task_ids // 10_000)
+    assert not has_inexact_numbers(task_ids.astype(object))
+
+
+def test_an_attribute_below_one_that_has_a_value_of_its_own_is_read_from_its_dotted_place() -> None:
+    query = whole_query(["agent.name", "metadata.task_id"])
+    fields = dict.fromkeys(query["select"]) | {"start_time": START, "end_time": END}
+    spans = [
+        {**fields, "span_id": "1", "attribute.metadata.task_id": "nested"},
+        {**fields, "span_id": "2", "dotted.metadata.task_id": "dotted"},
+        {**fields, "span_id": "3", "attribute.metadata.task_id": "nested", "dotted.metadata.task_id": "dotted"},
+    ]
+    rows = joined([pd.DataFrame(spans)])
+    assert list(rows["attribute.metadata.task_id"]) == ["nested", "dotted", "nested"]
+    assert not [column for column in rows if column.startswith("dotted.")]
 
 
 @pytest.mark.parametrize("rows_per_request", [2, 3, 7, 100])
@@ -201,7 +229,7 @@ def test_an_answer_that_holds_fewer_spans_than_phoenix_counts_is_no_window(large
 
 
 def test_spans_that_were_deleted_while_they_were_read_are_no_loss() -> None:
-    counts = [counted(2), counted(1)]
+    counts = [counted(2), counted(1), counted(0)]
     with scripted_server(
         lambda request: counts.pop(0) if request.path == "/graphql" else phoenix_with([START])(request)
     ) as server:
@@ -335,9 +363,14 @@ def test_a_span_of_a_large_window_gets_the_attributes_of_all_queries() -> None:
     tables = [
         pd.DataFrame([{**fields, "context.span_id": number, "attribute.agent.name": f"A{number}"} for number in "123"]),
         pd.DataFrame([{"context.span_id": "2", "attribute.llm.model_name": "m", "attribute.llm.provider": "p"}]),
-        pd.DataFrame([{"context.span_id": "3", "attribute.tool.name": "search"}, {"context.span_id": "new"}]),
+        pd.DataFrame(
+            [
+                {"context.span_id": "3", "attribute.tool.name": "search", "dotted.agent.name": None},
+                {"context.span_id": "new"},
+            ]
+        ),
     ]
-    rows = rows_of_answer(QueryAnswer(_streams(tables)), [first, llm, rare]).set_index("span_id")
+    rows = joined(tables_of_answer(_streams(tables), [first, llm, rare])).set_index("span_id")
     assert list(rows.index) == ["1", "2", "3"]
     assert list(rows["attribute.agent.name"]) == ["A1", "A2", "A3"]
     assert rows.loc["2", "attribute.llm.model_name"] == "m"
@@ -351,7 +384,7 @@ def test_an_answer_that_lacks_a_table_or_its_end_mark_is_broken_off() -> None:
     assert isinstance(first, bytes)
     for body in (first, whole[: len(first) + 100], whole[:-8]):
         with pytest.raises(PhoenixError, match="broke off"):
-            rows_of_answer(QueryAnswer(body), queries)
+            tables_of_answer(body, queries)
 
 
 def test_a_renamed_field_of_an_answer_is_named() -> None:
@@ -359,7 +392,7 @@ def test_a_renamed_field_of_an_answer_is_named() -> None:
     table = pd.DataFrame([dict.fromkeys(query["select"], "x") | {"context.span_id": "1"}])
     body = _streams([table.rename(columns={"status_code": "status"})])
     with pytest.raises(PhoenixError, match="status_code") as caught:
-        rows_of_answer(QueryAnswer(body), [query])
+        tables_of_answer(body, [query])
     assert not caught.value.retryable
 
 

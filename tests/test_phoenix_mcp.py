@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources import phoenix_mcp
+from resources import phoenix_mcp, phoenix_positions
 from resources.phoenix_mcp import McpRoad
-from resources.phoenix_mcp_tools import BUILT_IN, SpanTools, span_number, tools_of_package
+from resources.phoenix_mcp_tools import BUILT_IN, SpanTools, tools_of_package
+from resources.phoenix_positions import span_number
 from resources.reading import PhoenixError
 from tests.wire import phoenix_mcp_stdio
 from tests.wire.phoenix_mcp_stdio import CAMEL_CASE, SNAKE_CASE
@@ -91,7 +92,8 @@ def test_whatever_arrives_is_named_sooner_or_later(
         return answer.position
 
     position: str | None = None
-    with mock.patch.object(phoenix_mcp, "ARRIVALS_AT_ONCE", at_once):
+    looked_back = mock.patch.object(phoenix_positions, "IDS_LOOKED_BACK", max(at_once - 2, 0))
+    with mock.patch.object(phoenix_mcp, "ARRIVALS_AT_ONCE", at_once), looked_back:
         for starts in [*arriving, *([] for _ in meanwhile)]:
             arrive(starts)
             position = ask(position)
@@ -106,11 +108,13 @@ def span_start(span: Mapping[str, Any]) -> datetime:
 
 
 @FAMILIES
-def test_where_nothing_is_new_at_most_the_last_span_is_named_again(tools: SpanTools) -> None:
+def test_where_nothing_is_new_only_the_last_spans_are_named_again(tools: SpanTools) -> None:
     phoenix = PhoenixTools(tools, [a_span(number) for number in range(1, 8)])
     first = road(phoenix, tools).arrivals(None, START, END)
     assert ids(first.spans) == [f"{number:016x}" for number in range(1, 8)]
-    assert set(ids(road(phoenix, tools).arrivals(first.position, START, END).spans)) <= {f"{7:016x}"}
+    with mock.patch.object(phoenix_positions, "IDS_LOOKED_BACK", 2):
+        again = road(phoenix, tools).arrivals(first.position, START, END)
+    assert (again.position, ids(again.spans)) == (first.position, [f"{number:016x}" for number in (5, 6, 7)])
 
 
 @FAMILIES

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,6 +20,8 @@ import pytest
 import stamina
 
 from resources.phoenix_mcp import open_mcp_road
+from resources.phoenix_mcp_connection import McpServer
+from resources.phoenix_mcp_servers import CommandServer, WebServer
 from resources.phoenix_mcp_tools import BUILT_IN
 from resources.reading import PhoenixError
 from tests.wire import phoenix_mcp_stdio
@@ -256,6 +259,33 @@ def test_a_program_that_ends_is_quoted_without_the_key() -> None:
     ends = ["sh", "-c", 'echo "npm error 404, key $PHOENIX_API_KEY" >&2; exit 1']
     with pytest.raises(PhoenixError, match=r"phoenix_mcp_command.*It said: npm error 404, key \*\*\*"):
         read("http://localhost:6006", command=ends)
+
+
+@pytest.mark.parametrize("said", ["$PHOENIX_HOST/v1/projects", "password s3cr%5Eet", "bob:s3cr^et", "s3cr%5eet"])
+def test_a_program_that_ends_is_quoted_without_the_user_of_the_address(said: str) -> None:
+    ends = ["sh", "-c", f'echo "a URL that includes credentials: {said}" >&2; exit 1']
+    with pytest.raises(PhoenixError, match=r"It said: a URL that includes credentials: .*\*\*\*") as caught:
+        read("http://bob:s3cr%5eet@localhost:6006", command=ends)
+    assert "s3cr" not in str(caught.value)
+
+
+def test_a_secret_that_stands_where_a_quotation_is_cut_is_not_shown_by_half() -> None:
+    ends = ["sh", "-c", f'echo "$PHOENIX_HOST{"." * 293}" >&2; exit 1']
+    with pytest.raises(PhoenixError, match=r"It said: ") as caught:
+        read("http://bob:a-secret@h", command=ends)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("server", [WebServer, partial(CommandServer, ["program"])], ids=["web", "program"])
+def test_errors_and_refusals_are_quoted_without_the_user_of_the_address(server: Callable[..., McpServer]) -> None:
+    reached = server("http://bob:s3cret@host:6006", KEY, 20)
+    quoted = [
+        reached.refusal("getSpans", "cannot fetch http://bob:s3cret@host:6006/v1/spans"),
+        reached.fault([RuntimeError("cannot fetch http://bob:s3cret@host:6006/v1/spans")]),
+    ]
+    for error in quoted:
+        assert "cannot fetch http://***@host:6006/v1/spans" in str(error)
+        assert "s3cret" not in str(error)
 
 
 def test_a_program_gets_address_and_key_by_its_environment_and_nothing_else_of_ours(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ def test_host_and_user_may_stand_in_the_query() -> None:
     assert conninfo_to_dict(address.connection_string)["password"] == "secret"
 
 
+def test_an_abstract_socket_in_the_query_may_begin_with_an_at_sign() -> None:
+    assert postgres_address("postgresql:///phoenix?host=@sockets").public == "@sockets:5432/phoenix"
+
+
 def test_an_option_of_the_address_comes_before_our_own() -> None:
     address = postgres_address("postgresql://db/phoenix?application_name=theirs", application_name="ours", port=1)
     options = conninfo_to_dict(address.connection_string)
@@ -56,6 +60,9 @@ def test_an_option_of_the_address_comes_before_our_own() -> None:
         ("", "set PHOENIX_SQL_DATABASE_URL"),
         ("secret", "is not an address"),
         ("postgresql://reader:12@secret:port/phoenix", "is not an address"),
+        ("postgresql://user:p@secret@host/phoenix", "write them as %40 and %2F"),
+        ("postgresql://us/er:secret@host/phoenix", "write them as %40 and %2F"),
+        ("postgresql://us/er:secret@host", "write them as %40 and %2F"),
         ("sqlite:////data/phoenix.db", "sqlite database.*choose the road query"),
     ],
 )

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -93,6 +95,43 @@ def test_a_window_holds_exactly_its_lines_once_each(
     assert frame["timestamp"].is_monotonic_increasing
 
 
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    times=st.lists(instants() | st.integers(0, 40).map(lambda n: START_NS + n * 300_000), max_size=40),
+    cap=st.integers(1, 14),
+    lines_per_request=st.integers(1, 9) | st.just(1000),
+    bounds_inclusive=st.booleans(),
+    bounds_in_milliseconds=st.booleans(),
+    one_line_more=st.booleans(),
+)
+def test_a_limit_of_railways_own_hides_no_line_silently_but_in_the_oldest_milliseconds(
+    shared_railway: FakeRailway,
+    times: list[int],
+    cap: int,
+    lines_per_request: int,
+    bounds_inclusive: bool,
+    bounds_in_milliseconds: bool,
+    one_line_more: bool,
+) -> None:
+    shared_railway.logs = [log(ns, "x") for ns in times]
+    shared_railway.bounds_inclusive = bounds_inclusive
+    shared_railway.bounds_in_milliseconds = bounds_in_milliseconds
+    shared_railway.one_line_more = one_line_more
+    shared_railway.max_lines = cap
+    try:
+        reading = resource(shared_railway, lines_per_request=lines_per_request).read_logs(START, END)
+    finally:
+        shared_railway.max_lines = None
+    read = Counter(int(time.value) // 1000 for time in reading.frame["timestamp"].dt.as_unit("ns"))
+    written = Counter(ns // 1000 for ns in times if START_NS <= ns < END_NS)
+    assert read <= written
+    if missing := [] if reading.gaps else list(written - read):
+        # A cut page and a last page are the same answer where nothing older exists. A line on a bound that belongs to
+        # its range can also hide the millisecond before it.
+        assert max(missing) // 1000 - min(written) // 1000 <= 1
+        assert max(Counter(ns // 10**6 for ns in times).values()) >= cap
+
+
 def test_ten_thousand_lines_are_read_with_nothing_cut(railway: FakeRailway) -> None:
     railway.logs = [log(START_NS + index * 170_000_001, f"line {index}") for index in range(10_000)]
     frame = resource(railway).read_logs(START, END).frame
@@ -128,6 +167,34 @@ def test_more_lines_in_one_millisecond_than_railway_gives_are_a_gap(railway: Fak
         "Railway gave 20 log lines for the millisecond of 2026-03-01T12:00:00.000Z however many were asked for, so it "
         "may hold more.",
     )
+
+
+@pytest.mark.parametrize("cap", [10, 12])
+def test_a_millisecond_that_fills_a_page_below_the_size_asked_for_hides_no_older_line(
+    railway: FakeRailway, cap: int
+) -> None:
+    burst = START_NS + 101 * 10**9
+    railway.logs = [log(START_NS + index * 10**9, "older") for index in range(101)]
+    railway.logs += [log(burst + index, "burst") for index in range(12)]
+    railway.max_lines, railway.one_line_more = cap, False
+    reading = resource(railway).read_logs(START, END)
+    assert Counter(reading.frame["message"]) == {"older": 101, "burst": cap}
+    assert reading.gaps == (
+        f"Railway gave {cap} log lines for the millisecond of 2026-03-01T12:01:41.000Z however many were asked for, so "
+        "it may hold more.",
+    )
+
+
+def test_lines_of_one_millisecond_with_nothing_before_them_are_complete(railway: FakeRailway) -> None:
+    railway.logs = [log(START_NS + 10**9 + index, "burst") for index in range(12)]
+    reading = resource(railway).read_logs(START, END)
+    assert (len(reading.frame), reading.gaps) == (12, ())
+
+
+def test_a_reading_whose_oldest_line_stands_alone_takes_two_requests(railway: FakeRailway) -> None:
+    railway.logs = [log(START_NS + (index + 1) * 10**9, "x") for index in range(5)]
+    resource(railway).read_logs(START, END)
+    assert len(railway.queries) == 2
 
 
 def test_a_page_that_railway_cuts_short_is_not_taken_for_the_last(railway: FakeRailway) -> None:
@@ -231,6 +298,8 @@ def moment_after(seconds: int) -> dict[str, str]:
         "seconds": str(seconds),
         "epoch seconds": str(moment.timestamp()),
         "epoch milliseconds": str(int(moment.timestamp() * 1000)),
+        "epoch microseconds": str(int(moment.timestamp() * 10**6)),
+        "epoch nanoseconds": str(int(moment.timestamp() * 10**9)),
         "ISO 8601": moment.isoformat(),
         "HTTP date": format_datetime(moment, usegmt=True),
     }
@@ -254,6 +323,14 @@ def test_a_rate_limit_longer_than_a_reading_may_wait_is_an_error_at_once(railway
         resource(railway).read_logs(START, END)
     assert caught.value.retryable
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("how", ["epoch milliseconds", "epoch microseconds", "epoch nanoseconds"])
+def test_a_reset_beyond_what_a_reading_may_wait_is_named_however_fine_its_clock(railway: FakeRailway, how: str) -> None:
+    railway.next_answers = [Answer(429, headers={"X-RateLimit-Reset": moment_after(7200)[how]})]
+    hour = datetime.now(UTC) + timedelta(seconds=7200)
+    with pytest.raises(RailwayError, match=f"no further request until {hour:%Y-%m-}"):
+        resource(railway).read_logs(START, END)
 
 
 @pytest.mark.parametrize("how", ["seconds", "epoch seconds", "epoch milliseconds", "ISO 8601"])
@@ -283,6 +360,40 @@ def test_a_failing_server_is_asked_again_and_then_reported(railway: FakeRailway)
     with pytest.raises(RailwayError, match="failed with HTTP 504") as caught:
         resource(railway).read_logs(START, END)
     assert caught.value.retryable
+
+
+def test_an_answer_that_cannot_be_unpacked_is_asked_for_again_and_then_reported(railway: FakeRailway) -> None:
+    railway.logs = [log(START_NS, "x")]
+    broken = Answer(body=b"no gzip", headers={"Content-Encoding": "gzip"})
+    railway.next_answers = [broken]
+    assert len(resource(railway).read_logs(START, END).frame) == 1
+    railway.next_answers = [broken] * 3
+    with pytest.raises(RailwayError, match="DecodingError") as caught:
+        resource(railway).read_logs(START, END)
+    assert caught.value.retryable
+
+
+HALF = "\ud83d"
+
+
+def test_half_a_character_in_a_log_line_becomes_a_question_mark(railway: FakeRailway, tmp_path: Path) -> None:
+    attributes = [{"key": "agent", "value": json.dumps("é" + HALF)}, {"key": HALF, "value": HALF}]
+    tags = {"serviceId": "s" + HALF, "deploymentId": HALF}
+    line = log(START_NS, "cut " + HALF, severity=HALF, tags=tags, attributes=attributes)
+    railway.next_answers = [Answer(body=json.dumps({"data": {"environmentLogs": [line]}})) for _ in range(3)]
+    frame = resource(railway).read_logs(START, END).frame
+    frame.to_parquet(tmp_path / "logs.parquet")
+    row = pd.read_parquet(tmp_path / "logs.parquet").iloc[0].to_dict()
+    assert json.loads(row.pop("attributes")) == {"agent": "é?", "?": "?"}
+    assert [row[name] for name in ("message", "agent", "severity", "service_id")] == ["cut ?", "é?", "?", "s?"]
+
+
+def test_half_a_character_in_a_commit_becomes_a_question_mark(railway: FakeRailway) -> None:
+    meta = {"commitHash": None, "commitMessage": "Fix " + HALF, "branch": HALF}
+    node = deployment("d1", START, None, meta=meta)
+    page = {"edges": [{"cursor": "0", "node": node}], "pageInfo": {"hasNextPage": False, "endCursor": "0"}}
+    railway.next_answers = [Answer(body=json.dumps({"data": {"deployments": page}}))]
+    assert list(resource(railway).read_deployments(START, END).frame["description"]) == ["Fix ? (?)"]
 
 
 def test_a_server_that_is_down_is_named_by_its_setting() -> None:

@@ -63,6 +63,9 @@ def row(attributes: dict[str, Any] | None = None, **fields: Any) -> dict[str, An
         ({"llm.cost.total": float("inf")}, "cost_usd", None),
         ({"gen_ai.agent.version": "v7"}, "program_version", "v7"),
         ({"llm.model_name": ["gpt"]}, "model", None),
+        ({"llm.model_name": "gpt", "gen_ai.request.model": "gpt-9"}, "model", "gpt-9"),
+        ({"llm.provider": "azure", "gen_ai.provider.name": "azure.ai.openai"}, "provider", "azure.ai.openai"),
+        ({"llm.system": "vertexai", "gen_ai.system": "gcp.vertex_ai"}, "provider", "gcp.vertex_ai"),
     ],
 )
 def test_a_column_takes_the_first_attribute_that_holds_a_value(
@@ -150,6 +153,13 @@ def test_the_type_of_an_error_comes_from_the_message_the_attribute_or_the_except
     assert row({"error.type": noted}, status_code="OK", **fields)["error_type"] is None
     failed = pd.DataFrame([span_row({"error.type": noted}, status_code="ERROR", status_message=message)])
     assert needs_exception(failed).tolist() == [exception_needed]
+
+
+@pytest.mark.parametrize(
+    ("parent", "kept"), [("0" * 16, None), ("", None), (None, None), ("0" * 15 + "1", "0" * 15 + "1")]
+)
+def test_a_parent_of_zeros_is_no_parent(parent: str | None, kept: str | None) -> None:
+    assert row(parent_id=parent)["parent_id"] == kept
 
 
 @pytest.mark.parametrize(

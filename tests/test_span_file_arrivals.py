@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 import resources.span_files
 from resources.reading import PhoenixError
 from resources.span_files import SpanFilesResource
-from tests.span_exports import LAYOUTS, JsonObject, as_json, otlp_export, otlp_span
+from tests.other_devices import each_file_on_its_own_device
+from tests.span_exports import LAYOUTS, JsonObject, as_json, as_zstd_lines, frame, otlp_export, otlp_span
 
 START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 SINCE, BEFORE = START - timedelta(hours=1), START + timedelta(hours=1)
@@ -77,9 +80,69 @@ def test_a_message_that_was_half_written_is_named_once_it_is_whole(tmp_path: Pat
     for cut in (0, 3, len(second) // 2, len(second) - 1):
         file.write_bytes(first + second[:cut])
         listener.ask()
-    assert listener.heard == [1]
+        # A line is whole without its line break.
+        assert listener.heard == [1] or cut == len(second) - 1
     file.write_bytes(first + second)
+    listener.ask()
+    assert listener.heard == [1, 2]
+
+
+@pytest.mark.parametrize("layout", [as_json, as_zstd_lines])
+@given(data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_wherever_the_writing_of_lines_pauses_each_span_is_named_exactly_once(
+    layout: Layout, data: st.DataObject
+) -> None:
+    whole = layout([otlp_export(otlp_span(number, START)) for number in (1, 2, 3)])
+    cuts = data.draw(st.lists(st.integers(0, len(whole)) | line_ends(whole, layout), max_size=6).map(sorted))
+    with TemporaryDirectory() as folder:
+        listener, file = Listener(Path(folder)), Path(folder) / "spans.json"
+        for start, end in pairwise([0, *cuts, len(whole)]):
+            with file.open("ab") as open_file:
+                open_file.write(whole[start:end])
+            listener.ask()
+        assert listener.heard == [1, 2, 3]
+
+
+def line_ends(whole: bytes, layout: Layout) -> st.SearchStrategy[int]:
+    """Where a line is whole and its line break is missing."""
+    end = b"\n" if layout is as_json else frame(b"\n")
+    return st.sampled_from([found.start() for found in re.finditer(re.escape(end), whole)])
+
+
+@pytest.mark.parametrize("break_after", ["\n", "\r\n", " \n\n"])
+def test_a_last_line_without_a_line_break_is_neither_lost_nor_doubled_by_what_follows(
+    tmp_path: Path, break_after: str
+) -> None:
+    listener, file = Listener(tmp_path), tmp_path / "a.json"
+    append(file, without_line_break, 1)
+    assert listener.ask() == [1]
+    assert listener.ask() == []
+    with file.open("a", newline="") as open_file:
+        open_file.write(break_after)
+    assert listener.ask() == []
+    append(file, without_line_break, 2)
     assert listener.ask() == [2]
+    with file.open("a", newline="") as open_file:
+        open_file.write(break_after)
+    append(file, as_json, 3)
+    assert listener.ask() == [3]
+    assert Listener(tmp_path).ask() == [1, 2, 3]
+
+
+def without_line_break(exports: Sequence[JsonObject]) -> bytes:
+    return as_json(exports).removesuffix(b"\n")
+
+
+def test_files_of_one_inode_on_two_devices_have_a_position_each(tmp_path: Path) -> None:
+    listener = Listener(tmp_path)
+    append(tmp_path / "a.jsonl", as_json, 1)
+    append(tmp_path / "b.jsonl", as_json, 2)
+    with each_file_on_its_own_device():
+        assert listener.ask() == [1, 2]
+        append(tmp_path / "a.jsonl", as_json, 3)
+        append(tmp_path / "b.jsonl", as_json, 4)
+        assert listener.ask() == [3, 4]
 
 
 def test_only_spans_of_the_range_are_named_and_the_others_are_passed_over(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from resources.otlp import nanoseconds
 from resources.reading import PhoenixError
 from resources.span_file_exporter import SpanFileExporter
 from resources.span_files import SpanFilesResource
+from tests.other_devices import each_file_on_its_own_device
 from tests.span_exports import (
     LAYOUTS,
     JsonObject,
@@ -27,6 +28,7 @@ from tests.span_exports import (
     as_protobuf,
     as_zstd_lines,
     attribute,
+    frame,
     otlp_export,
     otlp_line,
     otlp_span,
@@ -39,6 +41,8 @@ END = START + timedelta(minutes=30)
 AGENT_ATTRIBUTES = ("agent.name", "metadata.agent_name", "agent_name")
 
 Layout = Callable[[Sequence[JsonObject]], bytes]
+
+LINE_END: dict[Layout, bytes] = {as_json: b"\n", as_zstd_lines: frame(b"\n")}
 
 
 def source(folder: Path) -> SpanFilesResource:
@@ -95,11 +99,46 @@ def test_a_window_comes_in_parts_that_fit_into_memory(tmp_path: Path, monkeypatc
 def test_an_incomplete_end_is_left_for_the_next_reading(tmp_path: Path, layout: Layout) -> None:
     file = tmp_path / "spans.jsonl"
     first, second = layout([otlp_export(otlp_span(1, START))]), layout([otlp_export(otlp_span(2, START))])
-    for cut in {1, 3, 4, 5, len(second) // 2, len(second) - 1}:
+    # Without its line break alone, a line is whole.
+    without_end = len(layout([otlp_export(otlp_span(2, START))]).removesuffix(LINE_END.get(layout, b"")))
+    for cut in {1, 3, 4, 5, len(second) // 2, without_end - 1}:
         file.write_bytes(first + second[:cut])
         assert numbers(read(tmp_path)) == [1], cut
     file.write_bytes(first + second)
     assert numbers(read(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize("after", ["", " ", "\r"])
+def test_a_last_line_that_is_whole_json_is_read_without_a_line_break(tmp_path: Path, after: str) -> None:
+    first, last = otlp_line(otlp_span(1, START)), otlp_line(otlp_span(2, START)).strip()
+    (tmp_path / "a.json").write_text(last + after, newline="")
+    (tmp_path / "b.json").write_text(first + last.replace('"work"', "NaN") + after, newline="")
+    assert numbers(read(tmp_path)) == [2, 1, 2]
+
+
+def test_a_last_line_without_a_line_break_that_is_whole_and_no_trace_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"resourceLogs": []}')
+    with pytest.raises(PhoenixError, match=r"bad\.json:1: "):
+        read(tmp_path)
+
+
+def test_files_of_one_inode_on_two_devices_are_two_files(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number}.jsonl").write_text(otlp_line(otlp_span(number, START)))
+    with each_file_on_its_own_device():
+        assert numbers(read(tmp_path)) == [1, 2]
+
+
+def test_two_names_of_one_file_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(otlp_line(otlp_span(1, START)))
+    (tmp_path / "b.jsonl").hardlink_to(tmp_path / "a.jsonl")
+    (tmp_path / "c.jsonl").symlink_to(tmp_path / "a.jsonl")
+    assert numbers(read(tmp_path)) == [1]
+
+
+@pytest.mark.parametrize("parent", ["0" * 16, "AAAAAAAAAAA="])
+def test_a_parent_of_zeros_is_no_parent(tmp_path: Path, parent: str) -> None:
+    assert only_row(tmp_path, otlp_span(1, START, parentSpanId=parent))["parent_id"] is None
 
 
 @pytest.mark.parametrize(
@@ -220,6 +259,10 @@ def test_an_attribute_of_the_resource_serves_where_the_span_has_none(tmp_path: P
         ([attribute("metadata", '{"agent_name": ["M"]}'), attribute("agent_name", "B")], "agent", "B"),
         ([attribute("metadata", "no JSON")], "agent", None),
         ([attribute("metadata", '["a"]')], "agent", None),
+        ([attribute("metadata", {"values": [attribute("agent_name", "M")]}, "kvlistValue")], "agent", "M"),
+        ([attribute("metadata", {"values": [attribute("task_id", "17", "intValue")]}, "kvlistValue")], "task_id", "17"),
+        ([attribute("metadata", {"values": [{"key": "task_id", "value": {}}]}, "kvlistValue")], "task_id", None),
+        ([attribute("task.id", {"values": [attribute("a", "b")]}, "kvlistValue")], "task_id", None),
         ([attribute("metadata", '{"task_id": 17}')], "task_id", "17"),
         ([attribute("openinference.span.kind", "llm")], "kind", "LLM"),
         ([attribute("llm.token_count.prompt", "12", "intValue")], "prompt_tokens", 12),
@@ -251,6 +294,8 @@ def test_an_attribute_fills_its_column(
         {"doubleValue": "Infinity"},
         {"stringValue": "half a character: \ud83d"},
         {"stringValue": 5},
+        {"kvlistValue": {"values": ["no pair"]}},
+        {"kvlistValue": "no list"},
         {"stringValue": None},
         "text",
         None,

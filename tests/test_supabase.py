@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,9 @@ from resources.reading import SupabaseError
 from resources.supabase import SupabaseResource
 from resources.supabase_errors import RefusalError, explain
 from tests.builders import START, window
+from tests.wire import http_server
 from tests.wire.agent_state_server import KEY, Answer, Query, StateTable, answering, resource, row, rows_of
+from tests.wire.scripted_server import scripted_server
 
 END = window().end
 BEFORE = START - timedelta(days=1)
@@ -169,6 +172,46 @@ def test_a_key_that_no_header_can_hold_is_refused_without_being_quoted(key: str)
     with pytest.raises(SupabaseError, match="SUPABASE_KEY") as caught:
         SupabaseResource(url="http://127.0.0.1:9", key=key).read_task_counts(START, END, {})
     assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://[bad", "https://me:pass-word@[bad", "http://me:pass-word@host:99999", "http://me:pass-word@", "host", ""],
+)
+def test_an_address_that_is_none_is_named_by_its_setting_and_not_quoted(url: str) -> None:
+    for read in READERS:
+        with pytest.raises(SupabaseError, match="SUPABASE_URL is not an address") as caught:
+            read(SupabaseResource(url=url, key=KEY))
+        assert not caught.value.retryable
+        assert "pass-word" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_password_in_the_address_is_never_shown() -> None:
+    with answering(lambda _: (404, "text/html", "<html>")) as url:
+        source = resource(url.replace("//", "//me:pass-word@"))
+        with pytest.raises(SupabaseError, match="SUPABASE_URL") as caught:
+            source.read_task_counts(START, END, {})
+    assert "pass-word" not in str(caught.value) + source.describe()
+
+
+def test_an_answer_that_cannot_be_unpacked_is_worth_another_try() -> None:
+    broken = http_server.Answer(body=b"no gzip", headers={"Content-Encoding": "gzip"})
+    with (
+        scripted_server(lambda _: broken) as server,
+        pytest.raises(SupabaseError, match="could not be reached") as caught,
+    ):
+        resource(server.base_url).read_task_counts(START, END, {})
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("aggregates", [True, False])
+def test_half_a_character_in_a_name_becomes_a_question_mark(aggregates: bool) -> None:
+    rows = [row(1, agent_name="a\ud83d", status="é\ud83d"), row(2, agent_name="a?", status="é?")]
+    with answering(StateTable(rows, aggregates=aggregates)) as url:
+        counts = resource(url).read_task_counts(START, END, {}).frame
+        states = resource(url).read_task_states(START, END).frame
+    assert counts[["agent", "status", "tasks_total"]].to_numpy().tolist() == [["a?", "é?", 2]]
+    assert set(states["agent"]) == {"a?"}
 
 
 def test_the_key_is_not_in_the_resources_repr() -> None:

@@ -10,6 +10,7 @@ from perf_pipeline.arrivals import note_late_spans, note_late_steps
 from perf_pipeline.assets.source_asset import Source, materialize_source, source_asset
 from perf_pipeline.assets.window_asset import windows_of_run
 from perf_pipeline.checks import CLOCKS_AGREE, advisory_spec, clocks_agree_result
+from perf_pipeline.collection import Keeps
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.span_faults import find_span_faults
 from perf_pipeline.monitoring.windows import Window
@@ -33,14 +34,14 @@ def raw_spans_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         def read(start: datetime, end: datetime) -> Iterator[Reading]:
             return (Reading(part) for part in span_source.read_spans(start, end))
 
-        def when_late(book: Ledger, window: Window) -> None:
+        def when_added(book: Ledger, window: Window) -> None:
             note_late_steps(window, store, book, fleet, windows)
 
         windows = windows_of_run(context, fleet)
         store = lake.open()
         late, failure = _note_late_spans(span_source, store, ledger, fleet)
-        source = Source("spans", span_source.describe(), read)
-        result = materialize_source(source, RAW_SPANS, windows, store, ledger, [failure], when_late)
+        source = Source("spans", span_source.describe(), read, Keeps.FROM_FEWER)
+        result = materialize_source(source, RAW_SPANS, windows, store, ledger, [failure], when_added)
         spans = store.scan(store.connect(), RAW_SPANS, windows[0].start, windows[-1].end)
         faults = find_span_faults(spans, datetime.now(UTC))
         return result._replace(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from perf_pipeline.assets.window_asset import markdown, window_asset
 from perf_pipeline.checks import refused_result, source_complete_result, source_complete_spec
-from perf_pipeline.collection import CollectedWindow, Read, collect
+from perf_pipeline.collection import CollectedWindow, Keeps, Read, collect
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import Table
@@ -28,6 +28,7 @@ class Source:
     name: str
     system: str
     read: Read
+    keeps: Keeps = Keeps.NOTHING
 
 
 def source_asset(
@@ -58,22 +59,23 @@ def materialize_source(
     lake: Lake,
     ledger: LedgerResource,
     failures: Sequence[str] = (),
-    when_late: Callable[[Ledger, Window], None] = lambda _ledger, _window: None,
+    when_added: Callable[[Ledger, Window], None] = lambda _ledger, _window: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> dg.MaterializeResult:
     """Read the windows into the lake and record how well that went, window by window.
 
-    `failures` are sentences about the source that concern no single window. `when_late` is called for a window that
-    got late rows, before its health is recorded: what it does is done again if the process dies in between.
+    `failures` are sentences about the source that concern no single window. `when_added` is called for a window that
+    got new rows, before its health is recorded: what it does is done again if the process dies in between.
     """
     with ledger.open() as book:
-        known = book.health(windows[0].start, windows[-1].end)
+        known = [row for row in book.health(windows[0].start, windows[-1].end) if row.source == source.name]
+        seen = {row.window_start: row for row in known}
         collected = []
-        readings = collect(source.name, table, windows, source.read, lake, known, clock)
+        readings = collect(source.name, table, windows, source.read, lake, known, clock, source.keeps)
         for window, reading in zip(windows, readings, strict=True):
-            if reading.late_rows:
-                when_late(book, window)
-            book.record_health([reading.health])
+            if reading.added_rows:
+                when_added(book, window)
+            book.record_reading(reading.health, seen.get(window.start))
             collected.append(reading)
     problems = [*failures, *(problem for window in collected for problem in window.problems)]
     return dg.MaterializeResult(

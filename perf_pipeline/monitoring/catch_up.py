@@ -56,26 +56,28 @@ def windows_to_catch_up(
 
 def filled_windows(
     expected: Iterable[Window],
-    health: Iterable[SourceHealth],
-    decided: set[datetime],
+    health: Sequence[SourceHealth],
+    decided: Mapping[datetime, datetime],
     now: datetime,
     lateness: timedelta,
     grace: timedelta,
 ) -> set[Window]:
-    """The windows with nothing left to do: their cycle ran to its end on spans that were read completely, and
-    once more after the time for late spans, where that has been over for the schedule's `grace`."""
+    """The windows with nothing left to do: their cycle ran to its end on what was read last, their spans were read
+    completely, and once more after the time for late spans, where that has been over for the schedule's `grace`; and
+    no other source failed to answer for them. `decided` says when a cycle last came to its end, by window start."""
     read_at = {
         reading.window_start: reading.collected_at
         for reading in health
         if reading.source == "spans" and reading.status is SourceStatus.COMPLETE
     }
+    unread = {reading.window_start for reading in health if reading.status is SourceStatus.UNAVAILABLE}
 
     def is_filled(window: Window) -> bool:
-        if window.start not in decided or window.start not in read_at:
+        if window.start not in decided or window.start not in read_at or window.start in unread:
             return False
         final = window.end + lateness
         owed_since = final if final + grace <= now else window.end
-        return read_at[window.start] >= owed_since
+        return owed_since <= read_at[window.start] <= decided[window.start]
 
     return {window for window in expected if is_filled(window)}
 

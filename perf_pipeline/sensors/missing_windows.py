@@ -31,7 +31,7 @@ def missing_windows_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
         name="missing_windows",
         job_name=MONITORING,
         minimum_interval_seconds=60,
-        description="Requests closed windows that were never materialized or whose spans could not be read.",
+        description="Requests closed windows that were never materialized, or not on all that their sources hold.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, lake: LakeResource, ledger: LedgerResource
@@ -45,7 +45,7 @@ def missing_windows_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
         start, end = expected[0].start, expected[-1].end
         with ledger.open() as book:
             health = book.health(start, end)
-        decided = lake.open().starts(OPTIMIZATION_DECISIONS, start, end)
+        decided = lake.open().written(OPTIMIZATION_DECISIONS, start, end)
         filled = filled_windows(expected, health, decided, now, fleet.lateness, fleet.catch_up_after)
         runs = cycle_runs(context.instance, since, fleet)
         in_flight, attempts = attempts_of(runs)

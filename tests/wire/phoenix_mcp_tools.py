@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from resources.phoenix_mcp_tools import SpanTools, span_number
+from resources.phoenix_mcp_tools import SpanTools
+from resources.phoenix_positions import span_number
 
 
 def span_of(number: int, start: datetime) -> dict[str, Any]:
