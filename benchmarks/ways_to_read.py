@@ -170,11 +170,8 @@ def _asked_of_client(reading: Reading) -> dict[str, Any]:
 def _duckdb_scan(reading: Reading) -> int:
     import duckdb
 
-    rows = 0
     scan = duckdb.connect().execute("SELECT * FROM read_parquet(?)", [reading.place])
-    for batch in scan.to_arrow_reader(100_000):
-        rows += batch.num_rows
-    return rows
+    return sum(batch.num_rows for batch in scan.to_arrow_reader(100_000) or ())
 
 
 WAYS: dict[str, Callable[[Reading], int]] = {

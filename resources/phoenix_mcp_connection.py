@@ -82,8 +82,8 @@ class McpConnection:
             return json.loads(text)
         except ValueError as error:
             raise PhoenixError(
-                f"The MCP tool {tool} answered with a text that is no JSON ({text[:100]!r}): see whether the server is "
-                "of the versions that the README names.",
+                f"The MCP tool {tool} answered with a text that is no JSON: see whether the server is of the versions "
+                "that the README names.",
                 retryable=False,
             ) from error
 

@@ -192,7 +192,7 @@ def test_an_attribute_below_one_that_has_a_value_of_its_own_is_read_from_its_dot
     ]
     rows = joined([pd.DataFrame(spans)])
     assert list(rows["attribute.metadata.task_id"]) == ["nested", "dotted", "nested"]
-    assert not [column for column in rows if column.startswith("dotted.")]
+    assert not [column for column in rows if str(column).startswith("dotted.")]
 
 
 @pytest.mark.parametrize("rows_per_request", [2, 3, 7, 100])
