@@ -165,9 +165,10 @@ def test_an_answer_that_breaks_off_is_an_error_and_not_a_smaller_window() -> Non
     assert error.retryable
 
 
-def test_text_that_is_no_json_is_quoted() -> None:
+def test_text_that_is_no_json_is_an_error_that_does_not_quote_it() -> None:
     error = error_of(lambda tool, asked: says("No spans today.") if tool == "getSpans" else healthy(tool, asked))
-    assert "No spans today." in str(error)
+    assert "is no JSON" in str(error)
+    assert "No spans today." not in str(error)
 
 
 @pytest.mark.parametrize(
