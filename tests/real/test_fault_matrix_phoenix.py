@@ -91,9 +91,7 @@ def spans() -> dict[Window, list[SentSpan]]:
         window: [
             *dspy_traces(["InboundAgent", "AuditAgent"], window.start, window.end, SPANS_IN_WINDOW, seed=number),
             # Its exception is told by its events alone, for which the query road needs another request.
-            SentSpan(
-                f"{number + 1:032x}", f"{number + 1:016x}", "work", window.start, status="ERROR", exception_type="E"
-            ),
+            SentSpan(f"fa{number:030x}", f"fa{number:014x}", "work", window.start, status="ERROR", exception_type="E"),
         ]
         for number, window in enumerate(windows)
     }
