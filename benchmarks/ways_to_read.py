@@ -170,8 +170,8 @@ def _asked_of_client(reading: Reading) -> dict[str, Any]:
 def _duckdb_scan(reading: Reading) -> int:
     import duckdb
 
-    scan = duckdb.connect().execute("SELECT * FROM read_parquet(?)", [reading.place])
-    return sum(batch.num_rows for batch in scan.to_arrow_reader(100_000) or ())
+    scan = duckdb.sql("SELECT * FROM read_parquet(?)", params=[reading.place])
+    return sum(batch.num_rows for batch in scan.to_arrow_reader(100_000))
 
 
 WAYS: dict[str, Callable[[Reading], int]] = {
