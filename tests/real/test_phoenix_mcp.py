@@ -55,7 +55,7 @@ def span_id(number: int) -> str:
 
 
 def a_span(number: int, start: datetime = START, **fields: Any) -> SentSpan:
-    known: dict[str, Any] = {"trace_id": f"{number:032x}", "span_id": span_id(number), "name": "work", "start": start}
+    known: dict[str, Any] = {"trace_id": f"3c{number:030x}", "span_id": span_id(number), "name": "work", "start": start}
     return SentSpan(**(known | fields))
 
 
