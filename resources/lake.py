@@ -65,10 +65,6 @@ class Lake:
                     found.append(file)
         return found
 
-    def starts(self, table: Table, start: datetime, end: datetime) -> set[datetime]:
-        """Which partitions of the table exist in `[start, end)`, by their start."""
-        return {_start_of_file(file) for file in self.files(table, start, end)}
-
     def written(self, table: Table, start: datetime, end: datetime) -> dict[datetime, datetime]:
         """When the partitions of the table that begin in `[start, end)` were last written (UTC), by their start."""
         return {

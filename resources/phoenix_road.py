@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -25,7 +24,3 @@ class SpanRoad(Protocol):
     def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
         """See `sources.SpanSource`."""
         ...
-
-
-class OpensRoad(Protocol):
-    def __call__(self) -> AbstractContextManager[SpanRoad]: ...

@@ -65,18 +65,18 @@ def test_a_write_that_dies_leaves_the_old_rows(lake: Lake, monkeypatch: pytest.M
             lake.write(RAW_LOGS, NINE, logs(NINE, NINE))
     assert len(lake.read(RAW_LOGS, NINE, NINE + HALF_HOUR)) == 1
     assert len(scanned(lake, NINE, NINE + HALF_HOUR)) == 1
-    assert lake.starts(RAW_LOGS, NINE, NINE + HALF_HOUR) == {NINE}
+    assert set(lake.written(RAW_LOGS, NINE, NINE + HALF_HOUR)) == {NINE}
 
 
 def test_a_partition_without_rows_exists_and_is_empty(lake: Lake) -> None:
     lake.write(RAW_LOGS, NINE, RAW_LOGS.empty())
-    assert lake.starts(RAW_LOGS, NINE, NINE + HALF_HOUR) == {NINE}
+    assert set(lake.written(RAW_LOGS, NINE, NINE + HALF_HOUR)) == {NINE}
     pd.testing.assert_frame_equal(lake.read(RAW_LOGS, NINE, NINE + HALF_HOUR), RAW_LOGS.empty())
     assert scanned(lake, NINE, NINE + HALF_HOUR).empty
 
 
 def test_what_was_never_written_is_no_rows_and_no_partition(lake: Lake) -> None:
-    assert lake.starts(RAW_LOGS, NINE, NINE + timedelta(days=3)) == set()
+    assert set(lake.written(RAW_LOGS, NINE, NINE + timedelta(days=3))) == set()
     pd.testing.assert_frame_equal(lake.read(RAW_LOGS, NINE, NINE + timedelta(days=3)), RAW_LOGS.empty())
     assert scanned(lake, NINE, NINE + timedelta(days=3)).empty
 
@@ -87,7 +87,7 @@ def test_a_range_takes_the_partitions_that_begin_in_it_across_days_oldest_first(
         lake.write(RAW_LOGS, start, logs(start))
     first_two = lake.read(RAW_LOGS, starts[0], starts[2])
     assert [time.to_pydatetime() for time in first_two["timestamp"]] == starts[:2]
-    assert lake.starts(RAW_LOGS, starts[1], starts[2] + HALF_HOUR) == set(starts[1:])
+    assert set(lake.written(RAW_LOGS, starts[1], starts[2] + HALF_HOUR)) == set(starts[1:])
 
 
 @pytest.mark.parametrize("newer_beside_it", [False, True])
@@ -107,7 +107,7 @@ def test_a_column_that_an_older_file_lacks_is_missing_not_an_error(lake: Lake, n
 def test_a_frame_that_lacks_a_column_is_not_written(lake: Lake) -> None:
     with pytest.raises(TableError, match=r"raw_logs lacks the column\(s\) message"):
         lake.write(RAW_LOGS, NINE, logs(NINE).drop(columns=["message"]))
-    assert lake.starts(RAW_LOGS, NINE, NINE + HALF_HOUR) == set()
+    assert set(lake.written(RAW_LOGS, NINE, NINE + HALF_HOUR)) == set()
 
 
 def test_the_resource_opens_the_lake_at_its_address(tmp_path: Path) -> None:
