@@ -13,11 +13,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from perf_pipeline.backtest_command import backtest
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 HomeOption = Annotated[Path, typer.Option(help="Folder of the installation: lake, ledger, inbox, Dagster instance.")]
 DEMO_HOME = Path(".demo")
 EXTERNAL_SYSTEMS = ("PHOENIX_", "SUPABASE_", "RAILWAY_", "SLACK_", "PERF_PIPELINE_")
+
+app.command()(backtest)
 
 
 @app.callback()

@@ -13,6 +13,7 @@ from perf_pipeline.assets.agent_tasks import agent_tasks_asset
 from perf_pipeline.assets.anomalies import anomalies_asset
 from perf_pipeline.assets.change_events import change_events_asset
 from perf_pipeline.assets.daily_summary import daily_summary_asset
+from perf_pipeline.assets.detector_states import detector_states_asset
 from perf_pipeline.assets.optimization_decisions import optimization_decisions_asset
 from perf_pipeline.assets.raw_logs import raw_logs_asset
 from perf_pipeline.assets.raw_spans import raw_spans_asset
@@ -42,6 +43,7 @@ def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Defini
                 change_events_asset(fleet),
                 agent_tasks_asset(fleet),
                 agent_metrics_asset(fleet),
+                detector_states_asset(fleet),
                 anomalies_asset(fleet),
                 optimization_decisions_asset(fleet),
                 daily_summary_asset(fleet),

@@ -69,26 +69,41 @@ class SeveritySteps(_Model):
         return Severity.LOW
 
 
-class SuccessDropPolicy(_Model):
-    p_value: Probability
+class DropPolicy(_Model):
+    """A fall in points: of the success rate, or of the score."""
+
     min_drop: Percent
     severity: SeveritySteps
+
+
+class SuccessDropPolicy(DropPolicy):
     critical_below: Percent
 
 
 class RatioPolicy(_Model):
-    p_value: Probability
+    """A rise to so many times the baseline; for `traffic_drop`, a fall to the baseline divided by so much."""
+
     min_ratio: Annotated[float, Field(gt=1)]
     severity: SeveritySteps
 
 
 class DetectionPolicy(_Model):
-    baseline_days: Annotated[int, Field(ge=1, le=90)]
-    min_baseline_tasks: Annotated[int, Field(ge=1)]
-    assumed_success_rate: Percent
+    """When a change is a finding. `false_alarms_per_agent_week` bounds them for all metrics of an agent together."""
+
+    false_alarms_per_agent_week: Annotated[float, Field(gt=0, le=100)]
+    memory_days: Annotated[float, Field(gt=0, le=90)]
+    assumed_success_rate: Annotated[float, Field(gt=0, lt=100)]
+    new_normal_days: Annotated[float, Field(gt=0, le=90)]
+    reopen_within_hours: Hours
     success_drop: SuccessDropPolicy
     error_spike: RatioPolicy
+    log_error_spike: RatioPolicy
     latency_increase: RatioPolicy
+    cost_spike: RatioPolicy
+    token_spike: RatioPolicy
+    traffic_drop: RatioPolicy
+    traffic_surge: RatioPolicy
+    score_drop: DropPolicy
 
 
 class ScoreWeights(_Model):

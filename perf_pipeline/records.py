@@ -34,15 +34,18 @@ class SourceHealth:
 
 class IncidentState(StrEnum):
     OPEN = "open"
+    RECOVERING = "recovering"
     RESOLVED = "resolved"
 
 
 @dataclass(frozen=True)
 class Incident:
-    """A stretch of windows in which one agent had findings of one family.
+    """From the first finding of a family that opened for an agent to the last that was resolved.
 
-    `id` follows from agent, family and onset, so the same findings give the same incident. `type`, `severity`
-    and the texts are those of its worst finding; `also` names the other types.
+    `id` follows from agent, family and `opened_at`, so the same findings give the same incident. `type`, `severity`
+    and the texts are those of its worst finding; `also` names the other types. Times are starts of windows: `onset`
+    when the change began, `opened_at` and `resolved_at` those at whose close it opened and ended, `last_seen` the
+    last in which it was not over. `reopened` counts how often it came back after it had ended.
     """
 
     id: str
@@ -53,7 +56,10 @@ class Incident:
     severity: Severity
     state: IncidentState
     onset: datetime
+    opened_at: datetime
     last_seen: datetime
+    resolved_at: datetime | None
+    reopened: int
     root_cause: str
     recommended_action: str
     details: str

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow
 
 TIME = pd.DatetimeTZDtype(unit="us", tz="UTC")
 TEXT = pd.StringDtype(na_value=float("nan"))
@@ -19,6 +20,7 @@ NUMBER = "float64"
 COUNT = "int64"
 OPTIONAL_COUNT = "Int64"
 FLAG = "bool"
+BYTES = pd.ArrowDtype(pyarrow.binary())
 
 
 class TableError(ValueError):
@@ -37,6 +39,11 @@ class Table:
     @property
     def columns(self) -> list[str]:
         return list(self.schema.columns)
+
+    def view(self, *columns: str) -> Table:
+        """The same table with some of its columns only: what is read through it costs no more than they do."""
+        schema = pa.DataFrameSchema({name: self.schema.columns[name] for name in columns}, name=self.name, strict=True)
+        return Table(self.name, self.description, self.time_column, schema)
 
     def empty(self) -> pd.DataFrame:
         return self._no_rows.copy()
@@ -245,11 +252,12 @@ AGENT_METRICS = _table(
         "latency_log_sd": _column(NUMBER, "Sample standard deviation of ln(latency in ms)", nullable=True, at_least=0),
         "total_tokens": _column(OPTIONAL_COUNT, "Tokens sent and received", nullable=True, at_least=0),
         "cost_usd": _column(NUMBER, "Cost in US dollars", nullable=True, at_least=0),
-        "baseline_tasks": _column(COUNT, "Tasks in the agent's own history that its baselines rest on", at_least=0),
+        "baseline_tasks": _column(
+            COUNT, "Tasks of the agent, outside incidents, that its baselines learned from", at_least=0
+        ),
         "baseline_success_rate": _column(NUMBER, "Expected success, in percent", at_least=0, at_most=100),
         "baseline_errors_per_task": _column(NUMBER, "Expected errors a task", at_least=0),
         "baseline_log_mean": _column(NUMBER, "Expected mean of ln(latency in ms)", nullable=True),
-        "baseline_log_sd": _column(NUMBER, "Expected deviation of ln(latency in ms)", nullable=True, at_least=0),
         "score": _column(NUMBER, "Performance score, 0 to 100", nullable=True, at_least=0, at_most=100),
         "trend": _column(TEXT, "improving, stable, degrading or unknown (too little history)"),
         "complete": _column(FLAG, "Whether the window is closed and its spans were read completely"),
@@ -257,20 +265,60 @@ AGENT_METRICS = _table(
     key=["window_start", "agent"],
 )
 
+DETECTOR_STATES = _table(
+    "detector_states",
+    "One row an agent, type of finding and window: what was expected, how strong the evidence is, and what the "
+    "detector remembers for the next window.",
+    "window_start",
+    {
+        "window_start": _column(TIME, "Start of the window (UTC)"),
+        "agent": _column(TEXT, "Agent"),
+        "metric": _column(TEXT, "What is watched: success_rate, errors_per_task, latency, ..."),
+        "finding": _column(TEXT, "Type of finding that it is watched for: success_drop, error_spike, ..."),
+        "value": _column(NUMBER, "What was seen; missing where nothing could be", nullable=True),
+        "expected": _column(NUMBER, "The baseline, in the same unit; missing while it is not known", nullable=True),
+        "low": _column(NUMBER, "Lower end of the band that holds 95 % of healthy windows of this size", nullable=True),
+        "high": _column(NUMBER, "Upper end of that band", nullable=True),
+        "evidence_nats": _column(NUMBER, "Logarithm of the evidence that something changed; 0 for none", at_least=0),
+        "phase": _column(TEXT, "quiet, pending, open or recovering, at the close of the window"),
+        "event": _column(TEXT, "What happened at the close of the window: nothing, opened, resolved or new_normal"),
+        "onset": _column(TIME, "Window in which the change began, as far as can be told (UTC)", nullable=True),
+        "opened": _column(TIME, "Window at whose close the finding opened (UTC)", nullable=True),
+        "effect": _column(NUMBER, "Points lost, or times the baseline; missing while quiet", nullable=True),
+        "effect_low": _column(NUMBER, "Lower end of its 95 % interval", nullable=True),
+        "effect_high": _column(NUMBER, "Upper end of its 95 % interval", nullable=True),
+        "severity": _column(
+            TEXT, "low, medium, high or critical, the worst so far; missing while quiet", nullable=True
+        ),
+        "tasks": _column(COUNT, "Tasks of the agent in the window", at_least=0),
+        "layout": _column(TEXT, "Version of the memory's layout"),
+        "memory": _column(BYTES, "What the detector remembers of the agent, for the next window"),
+    },
+    key=["window_start", "agent", "finding"],
+)
+
 ANOMALIES = _table(
     "anomalies",
-    "One row a finding: what an agent, or a source, did in the window that it should not have done.",
+    "One row a finding and window: what an agent, or a source, does that it should not do, until it is over.",
     "window_start",
     {
         "window_start": _column(TIME, "Start of the window (UTC)"),
         "agent": _column(TEXT, "Agent, or the source for a data_gap"),
-        "type": _column(TEXT, "success_drop, error_spike, latency_increase or data_gap"),
+        "type": _column(TEXT, "success_drop, error_spike, latency_increase, silence, ... or data_gap"),
+        "metric": _column(TEXT, "What is watched; missing for a data_gap", nullable=True),
+        "state": _column(TEXT, "pending, open, recovering or resolved, at the close of the window"),
         "severity": _column(TEXT, "low, medium, high or critical"),
-        "observed": _column(NUMBER, "What was measured, in the unit of the type", nullable=True),
+        "onset": _column(TIME, "Window in which the change began, as far as can be told (UTC)", nullable=True),
+        "opened": _column(TIME, "Window at whose close the finding opened; missing while pending (UTC)", nullable=True),
+        "observed": _column(NUMBER, "What was measured since the onset, in the unit of the metric", nullable=True),
         "baseline": _column(NUMBER, "What was expected, in the same unit", nullable=True),
         "effect": _column(NUMBER, "Points lost, or times the baseline", nullable=True),
-        "p_value": _column(NUMBER, "Chance of this or worse if nothing had changed", nullable=True),
-        "tasks": _column(COUNT, "Tasks that the finding rests on", at_least=0),
+        "effect_low": _column(NUMBER, "Lower end of its 95 % interval", nullable=True),
+        "effect_high": _column(NUMBER, "Upper end of its 95 % interval", nullable=True),
+        "evidence_nats": _column(
+            NUMBER, "Logarithm of the evidence; missing for a data_gap", nullable=True, at_least=0
+        ),
+        "tasks": _column(COUNT, "Tasks since the onset, which the finding rests on", at_least=0),
         "root_cause": _column(TEXT, "Most likely cause, in words"),
         "recommended_action": _column(TEXT, "IMMEDIATE, INVESTIGATE or MONITOR"),
         "details": _column(TEXT, "The finding in one sentence"),
@@ -317,7 +365,7 @@ DAILY_SUMMARY = _table(
         "tasks": _column(COUNT, "Tasks that began in the day", at_least=0),
         "success_rate": _column(NUMBER, "In percent", nullable=True),
         "latency_p95_ms": _column(NUMBER, "Worst 95th percentile of the day's windows, in milliseconds", nullable=True),
-        "anomalies": _column(COUNT, "Findings in the day", at_least=0),
+        "anomalies": _column(COUNT, "Findings of the day, each counted once", at_least=0),
         "optimization": _column(TEXT, "State of its latest optimization request; missing for none", nullable=True),
     },
     key=["day_start", "agent"],
@@ -333,6 +381,7 @@ TABLES: dict[str, Table] = {
         CHANGE_EVENTS,
         AGENT_TASKS,
         AGENT_METRICS,
+        DETECTOR_STATES,
         ANOMALIES,
         OPTIMIZATION_DECISIONS,
         DAILY_SUMMARY,

@@ -31,6 +31,7 @@ from perf_pipeline.records import (
     SourceStatus,
 )
 from resources import ledger_schema as schema
+from resources.incident_update import incident_update
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -85,12 +86,17 @@ class Ledger:
     # Incidents
 
     def record_incidents(self, incidents: Iterable[Incident]) -> None:
-        self._replace(schema.incidents, [asdict(incident) for incident in incidents], ["id"])
+        """Record incidents as they are now. What another process knows better stays: see `incident_update`."""
+        with self._engine.begin() as connection:
+            for incident in incidents:
+                insert = self._insert(schema.incidents).values(_plain(asdict(incident)))
+                changed = incident_update(schema.incidents.c, insert.excluded)
+                connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=changed))
 
     def incidents(self, since: datetime, *, state: IncidentState | None = None) -> list[Incident]:
-        """Incidents that were last seen at or after `since`, or are still open; oldest first."""
+        """Incidents that were last seen at or after `since`, or are not over yet; oldest first."""
         table = schema.incidents
-        query = sa.select(table).where((table.c.last_seen >= since) | (table.c.state == str(IncidentState.OPEN)))
+        query = sa.select(table).where((table.c.last_seen >= since) | (table.c.state != str(IncidentState.RESOLVED)))
         if state:
             query = query.where(table.c.state == str(state))
         return [_incident(row) for row in self._all(query.order_by(table.c.onset, table.c.id))]
@@ -100,6 +106,14 @@ class Ledger:
     def enqueue(self, notification: Notification) -> bool:
         """Put a message into the outbox. False, and nothing changes, where its key was used before."""
         return self._insert_new(schema.notifications, asdict(notification))
+
+    def release(self, notification: Notification) -> bool:
+        """Put a message that was withheld, because it was history, into the outbox after all: it is news again."""
+        table = schema.notifications
+        row = asdict(notification)
+        values = {name: row[name] for name in ("text", "blocks", "created_at", "state", "note")}
+        withheld = (table.c.key == notification.key) & (table.c.state == str(NotificationState.WITHHELD))
+        return self._update_one(sa.update(table).where(withheld).values(values))
 
     def notifications(self, since: datetime | None = None) -> list[Notification]:
         table = schema.notifications

@@ -47,7 +47,17 @@ CLIENTS = (
     "urllib3",
     "websockets",
 )
-HEAVY = ("adbc_driver_postgresql", "dspy", "litellm", "mcp", "opentelemetry", "phoenix", "slack_sdk", "supabase")
+HEAVY = (
+    "adbc_driver_postgresql",
+    "dspy",
+    "litellm",
+    "matplotlib",
+    "mcp",
+    "opentelemetry",
+    "phoenix",
+    "slack_sdk",
+    "supabase",
+)
 
 
 @dataclass(frozen=True)
@@ -203,7 +213,7 @@ def refuse_the_network(event, arguments):
 sys.addaudithook(refuse_the_network)
 from perf_pipeline.definitions import defs
 definitions = defs()
-assert len(definitions.resolve_all_asset_specs()) == 10
+assert len(definitions.resolve_all_asset_specs()) == 11
 print(sorted(name for name in {HEAVY} if name in sys.modules))
 """
 

@@ -166,7 +166,8 @@ def test_an_incident_is_alerted_once_however_often_its_window_is_read(
     [posted] = installed.messages
     assert posted["key"] == message.key
     assert "Agent: InboundAgent\nSeverity: CRITICAL\nType: success_drop" in posted["text"]
-    assert "Success rate dropped from 100% to 0% (0 of 12 tasks)" in posted["text"]
+    onset = f"{windows[-1].start:%H:%M} UTC"
+    assert f"Success rate fell from 95% to 0% since {onset} (0 of 12 tasks; 95% interval of the loss" in posted["text"]
 
 
 def test_a_tick_without_news_sends_nothing(installed: Installation, windows: list[Window]) -> None:
@@ -179,10 +180,13 @@ def test_a_tick_without_news_sends_nothing(installed: Installation, windows: lis
 def test_an_incident_that_was_over_before_it_became_known_is_recorded_and_not_sent(installed: Installation) -> None:
     windows = installed.closed_windows(16)
     an_incident(installed, windows[:4])
-    installed.spans.add_tasks("InboundAgent", windows[4], 12)
-    assert installed.cycle(windows[0], windows[4]).success
+    for window in windows[4:7]:
+        installed.spans.add_tasks("InboundAgent", window, 12)
+    assert installed.cycle(windows[0], windows[6]).success
     installed.tick("slack_messages")
     with installed.ledger() as book:
+        [incident] = book.incidents(windows[0].start)
+        assert (incident.state, incident.opened_at) == (IncidentState.RESOLVED, windows[3].start)
         assert [message.state for message in book.notifications()] == [NotificationState.WITHHELD]
     assert installed.messages == []
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perf_pipeline.monitoring.daily import STATE_WORDS, day_of_key, summarize_day
+from perf_pipeline.monitoring.daily import STATE_WORDS, day_of_key, findings_of, summarize_day
 from perf_pipeline.records import OptimizationRequest, RequestState
 from perf_pipeline.tables import AGENT_METRICS, DAILY_SUMMARY
 from tests.builders import START, Row, anomalies, finding_row, frame, metrics_row, request
@@ -56,7 +56,8 @@ def summary(
 ) -> pd.Series:
     """InboundAgent's day."""
     metrics = frame(AGENT_METRICS, rows)
-    found = summarize_day(DAY, metrics, anomalies(*(findings or [])), requests or [], ["InboundAgent"])
+    of_the_day = findings_of(DAY, anomalies(*(findings or [])))
+    found = summarize_day(DAY, metrics, of_the_day, requests or [], ["InboundAgent"])
     assert DAILY_SUMMARY.problems(found) == []
     return found.iloc[0]
 
@@ -79,6 +80,29 @@ def test_only_the_windows_and_findings_of_the_day_count() -> None:
     findings = [finding_row(number=number) for number in (FIRST - 1, FIRST, LAST, LAST + 1)]
     found = summary(rows, [*findings, finding_row("AuditAgent")])
     assert (found["tasks"], found["anomalies"]) == (2, 2)
+
+
+def test_a_finding_that_lasts_counts_once_at_its_worst() -> None:
+    lasting: Row = {"opened": START, "onset": START}
+    rows = [
+        finding_row(number=0, severity="medium", **lasting),
+        finding_row(number=1, severity="critical", **lasting),
+        finding_row(number=2, severity="critical", state="recovering", **lasting),
+        finding_row(number=3, severity="critical", state="resolved", **lasting),
+        finding_row(number=5, severity="low"),
+    ]
+    found = findings_of(DAY, anomalies(*rows))
+    assert list(zip(found["severity"], found["details"], strict=True)) == [
+        ("critical", "success_drop in window 1"),
+        ("low", "success_drop in window 5"),
+    ]
+    assert summary([metrics_row()], rows)["anomalies"] == 2
+
+
+def test_a_source_that_is_down_for_hours_is_one_finding_and_what_may_be_chance_is_none() -> None:
+    gaps = [finding_row("source:spans", number, "data_gap", opened=None) for number in range(6)]
+    found = findings_of(DAY, anomalies(*gaps, finding_row(number=1, state="pending", opened=None)))
+    assert list(found["agent"]) == ["source:spans"]
 
 
 def test_an_agent_that_did_nothing_has_no_figures_and_is_not_left_out() -> None:

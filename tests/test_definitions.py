@@ -56,7 +56,8 @@ def test_the_graph_leads_from_telemetry_to_decisions(definitions: dg.Definitions
         "change_events": set(),
         "agent_tasks": {"raw_spans", "task_states"},
         "agent_metrics": {"agent_tasks", "raw_logs"},
-        "anomalies": {"agent_metrics", "agent_tasks", "change_events"},
+        "detector_states": {"agent_metrics"},
+        "anomalies": {"detector_states", "agent_tasks", "change_events"},
         "optimization_decisions": {"agent_metrics", "anomalies", "task_counts"},
         "daily_summary": {"agent_metrics", "anomalies", "optimization_decisions"},
     }

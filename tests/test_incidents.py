@@ -1,9 +1,12 @@
-"""Findings of neighbouring windows are one incident, known by one id for good."""
+"""From findings to incidents: when one begins, recovers, ends and comes back, and that it keeps its name."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,207 +14,318 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perf_pipeline.fleet import Severity
+from perf_pipeline.monitoring.detectors.registry import detectors
+from perf_pipeline.monitoring.findings import FAMILIES
 from perf_pipeline.monitoring.incidents import (
-    FAMILIES,
+    Judged,
     incident_id,
     incidents_from_findings,
+    judged_windows,
     reconcile,
 )
-from perf_pipeline.records import Incident, IncidentState
-from perf_pipeline.tables import TIME
-from tests.builders import START, Row, anomalies, finding_row, window
+from perf_pipeline.records import Incident, IncidentState, SourceStatus
+from tests.builders import LENGTH, START, Row, anomalies, finding_row, health, shipped_fleet, window
 
-OPEN, RESOLVED = IncidentState.OPEN, IncidentState.RESOLVED
+OPEN, RECOVERING, RESOLVED = IncidentState.OPEN, IncidentState.RECOVERING, IncidentState.RESOLVED
+REOPEN = 4 * LENGTH
+"""An incident that comes back within four windows is the same one, in these tests."""
 
 
 def start(number: int) -> datetime:
     return window(number).start
 
 
-def judged(numbers: list[int] | range, *agents: str) -> pd.DataFrame:
-    """The windows in which agents (InboundAgent unless others are named) were looked at."""
-    rows = [
-        {"agent": agent, "window_start": pd.Timestamp(start(number))}
-        for number in numbers
-        for agent in agents or ("InboundAgent",)
+def judged(numbers: Iterable[int], sources: Iterable[int] = ()) -> Judged:
+    """Agents were judged in the windows `numbers`, and spans read for the windows `sources`."""
+    return judged_windows([start(number) for number in numbers], [health("spans", number) for number in sources])
+
+
+def rows_of(states: str, opened: int | None = None, **columns: Any) -> list[Row]:
+    """A row a letter, from window 0 on: p pending, o open, r recovering, x resolved, - nothing."""
+    names = {"p": "pending", "o": "open", "r": "recovering", "x": "resolved"}
+    first = states.find("o") if opened is None else opened
+    rows = []
+    for number, letter in enumerate(states):
+        if letter == "o" and number and states[number - 1] in "-x":
+            first = number
+        if letter in names:
+            began = None if letter == "p" else start(first)
+            rows.append(finding_row(number=number, state=names[letter], opened=began, onset=began, **columns))
+    return rows
+
+
+def incidents(rows: list[Row], looked_at: Judged, within: timedelta = REOPEN) -> list[Incident]:
+    return incidents_from_findings(anomalies(*rows), looked_at, within)
+
+
+def found_in(states: str) -> list[tuple[int, int | None, IncidentState, int]]:
+    """Of each incident in windows that were all judged: opened in, resolved in, state, reopened."""
+    return [
+        (number(one.opened_at), None if one.resolved_at is None else number(one.resolved_at), one.state, one.reopened)
+        for one in incidents(rows_of(states), judged(range(len(states))))
     ]
-    return pd.DataFrame(rows, columns=["agent", "window_start"]).astype({"window_start": TIME})
 
 
-def incidents(rows: list[Row], looked_at: pd.DataFrame) -> list[Incident]:
-    return incidents_from_findings(anomalies(*rows), looked_at)
+def number(time: datetime) -> int:
+    return (time - START) // LENGTH
 
 
-def recorded(onset: int, last_seen: int, state: IncidentState = OPEN, severity: str = "high") -> Incident:
+def recorded(opened: int, last_seen: int, state: IncidentState = OPEN, severity: str = "high") -> Incident:
     """An incident as an earlier run would have recorded it."""
-    rows = [finding_row(number=number, severity=severity) for number in range(onset, last_seen + 1)]
-    return replace(incidents(rows, judged([]))[0], state=state)
+    rows = rows_of("-" * opened + "o" * (last_seen - opened + 1), severity=severity)
+    ended = start(last_seen + 1) if state is RESOLVED else None
+    return replace(incidents(rows, judged([]))[0], state=state, resolved_at=ended)
 
 
-def stretches_of(found: list[Incident]) -> list[tuple[datetime, datetime, IncidentState]]:
-    return [(one.onset, one.last_seen, one.state) for one in found]
+EVERYTHING = (start(-1000), start(1000))
+
+
+def reconciled(
+    computed: list[Incident],
+    known: list[Incident],
+    looked_at: Judged | None = None,
+    span: tuple[datetime, datetime] = EVERYTHING,
+) -> list[Incident]:
+    return reconcile(computed, known, looked_at or judged([]), span, REOPEN)
+
+
+def test_every_finding_that_a_detector_makes_has_a_family() -> None:
+    every = detectors(shipped_fleet().detection, LENGTH)
+    assert {one.finding for one in every} | {"silence", "data_gap"} == set(FAMILIES)
 
 
 @pytest.mark.parametrize(
-    ("findings", "looked_at", "expected"),
+    ("states", "expected"),
     [
-        ([3], range(6), [(3, 3, RESOLVED)]),
-        ([3, 4, 5], range(6), [(3, 5, OPEN)]),
-        ([1, 3], range(5), [(1, 1, RESOLVED), (3, 3, RESOLVED)]),
-        ([1, 3], [0, 1, 3], [(1, 3, OPEN)]),
-        ([1], [0, 1], [(1, 1, OPEN)]),
-        ([1], [], [(1, 1, OPEN)]),
-        ([], range(5), []),
+        ("------", []),
+        ("--pppp", []),
+        ("-ppooo", [(3, None, OPEN, 0)]),
+        ("-poorr", [(2, None, RECOVERING, 0)]),
+        ("-pooror", [(2, None, RECOVERING, 0)]),
+        ("-oorx--", [(1, 4, RESOLVED, 0)]),
+        ("-oo----", [(1, 3, RESOLVED, 0)]),
+        ("-oox-oo", [(1, None, OPEN, 1)]),
+        ("-oox-oox-oox", [(1, 11, RESOLVED, 2)]),
+        ("-oox---oo", [(1, None, OPEN, 1)]),
+        ("-oox----oo", [(1, 3, RESOLVED, 0), (8, None, OPEN, 0)]),
     ],
     ids=[
-        "a good window ends it",
-        "it lasts as long as findings follow each other",
-        "after a good window it is another one",
-        "a window that was not judged neither ends nor divides it",
-        "it is open until a good window",
-        "it needs no judged window to begin",
         "no findings",
+        "what is pending is no incident",
+        "it opens where its finding opens",
+        "it recovers with its finding",
+        "it may fall back, and recover again",
+        "it ends where its finding was resolved",
+        "it ends where its finding is not said any more",
+        "what comes back soon is the same incident",
+        "however often",
+        "within the time that the fleet file names, counted from its end",
+        "after that time it is another one",
     ],
 )
-def test_an_incident_lasts_until_a_judged_window_without_a_finding(
-    findings: list[int], looked_at: list[int] | range, expected: list[tuple[int, int, IncidentState]]
-) -> None:
-    found = incidents([finding_row(number=number) for number in findings], judged(looked_at))
-    assert stretches_of(found) == [(start(first), start(last), state) for first, last, state in expected]
+def test_the_life_of_an_incident(states: str, expected: list[tuple[int, int | None, IncidentState, int]]) -> None:
+    assert found_in(states) == expected
 
 
-def test_a_good_window_of_another_agent_ends_nothing() -> None:
-    found = incidents([finding_row(number=1)], judged([0, 1, 2], "AuditAgent"))
-    assert [one.state for one in found] == [OPEN]
+def test_windows_that_were_not_judged_neither_end_nor_divide_an_incident() -> None:
+    (found,) = incidents(rows_of("-oo---oo", opened=1), judged([0, 1, 2, 6, 7]))
+    assert (found.state, found.last_seen, found.reopened) == (OPEN, start(7), 0)
+    (found,) = incidents(rows_of("-oo"), judged([0, 1, 2]))
+    assert found.state is OPEN
+
+
+def test_an_incident_goes_on_while_any_finding_of_its_family_does() -> None:
+    rows = rows_of("ooox---", type="success_drop") + rows_of("--ooorx", type="error_spike")
+    (found,) = incidents(rows, judged(range(7)))
+    assert (found.opened_at, found.resolved_at, found.reopened) == (start(0), start(6), 0)
+    assert (found.type, found.also) == ("success_drop", ("error_spike",))
+
+
+def test_an_incident_is_open_while_one_of_its_findings_is() -> None:
+    rows = rows_of("orrr", type="success_drop") + rows_of("ooor", type="error_spike")
+    assert [one.state for one in incidents([row for row in rows if row["window_start"] < start(3)], judged([]))] == [
+        OPEN
+    ]
+    assert [one.state for one in incidents(rows, judged([]))] == [RECOVERING]
 
 
 def test_findings_of_one_family_are_one_incident_and_those_of_another_their_own() -> None:
-    rows = [finding_row(type=kind, number=number) for number in (1, 2) for kind in FAMILIES if kind != "data_gap"]
+    kinds = [kind for kind in FAMILIES if kind != "data_gap"]
+    rows = [finding_row(type=kind, number=number, opened=start(1)) for number in (1, 2) for kind in kinds]
     for order in (rows, rows[::-1]):
         assert [(one.family, one.type, one.also) for one in incidents(order, judged(range(3)))] == [
+            ("cost", "cost_spike", ("token_spike",)),
             ("latency", "latency_increase", ()),
-            ("reliability", "success_drop", ("error_spike",)),
+            ("reliability", "success_drop", ("error_spike", "log_error_spike")),
+            ("score", "score_drop", ()),
+            ("traffic", "silence", ("traffic_drop", "traffic_surge")),
         ]
 
 
-def test_an_incident_speaks_with_its_worst_finding_and_of_equals_the_first() -> None:
+def test_an_incident_speaks_with_its_worst_finding_and_of_equals_with_success() -> None:
     rows = [
-        finding_row(number=1, severity="medium"),
-        finding_row(number=2, severity="critical"),
+        finding_row(number=1, type="error_spike", severity="critical"),
+        finding_row(number=2, severity="medium"),
         finding_row(number=3, severity="critical"),
-        finding_row(number=4, severity="low"),
+        finding_row(number=4, severity="critical"),
     ]
     (found,) = incidents(rows, judged(range(5)))
-    assert found.severity is Severity.CRITICAL
-    assert found.details == "success_drop in window 2"
-    assert found.example_traces == ("trace-2",)
+    assert (found.severity, found.type) == (Severity.CRITICAL, "success_drop")
+    assert found.details == "success_drop in window 3"
+    assert found.example_traces == ("trace-3",)
 
 
-def test_the_id_follows_from_agent_family_and_onset() -> None:
-    (found,) = incidents([finding_row(number=2)], judged([]))
+def test_an_incident_begins_where_its_change_began_and_opens_where_it_was_noticed() -> None:
+    rows = [finding_row(number=number, onset=start(1), opened=start(4)) for number in (4, 5)]
+    (found,) = incidents(rows, judged(range(6)))
+    assert (found.onset, found.opened_at, found.last_seen) == (start(1), start(4), start(5))
+
+
+def test_an_incident_older_than_what_is_looked_at_is_known_by_when_it_opened() -> None:
+    whole, late = rows_of("-oooooo"), rows_of("-oooooo")[4:]
+    assert incidents(late, judged(range(5, 7)))[0].id == incidents(whole, judged(range(7)))[0].id
+
+
+def test_a_data_gap_ends_at_the_next_window_that_was_read_and_the_next_one_is_another() -> None:
+    gap: Row = {"agent": "source:spans", "type": "data_gap", "opened": None}
+    rows = [finding_row(number=number, **gap) for number in (1, 2, 4)]
+    read = judged(range(6), sources=range(6))
+    assert [(one.opened_at, one.resolved_at) for one in incidents(rows, read)] == [
+        (start(1), start(3)),
+        (start(4), start(5)),
+    ]
+    unread = judged(range(6), sources=[1, 2, 4])
+    assert [(one.opened_at, one.state) for one in incidents(rows, unread)] == [(start(1), OPEN)]
+
+
+def test_a_source_is_judged_where_it_was_read_well_or_badly() -> None:
+    looked_at = judged_windows([], [health("logs", 2, SourceStatus.UNAVAILABLE), health("logs", 1)])
+    assert list(looked_at.of("source:logs")) == [pd.Timestamp(start(1)), pd.Timestamp(start(2))]
+    assert list(looked_at.of("source:spans")) == []
+
+
+def test_the_id_follows_from_agent_family_and_opening() -> None:
+    (found,) = incidents(rows_of("--o"), judged([]))
     assert found.id == incident_id("InboundAgent", "reliability", start(2))
     ids = {incident_id(agent, family, start(n)) for agent in "AB" for family in ("latency", "data") for n in (1, 2)}
     assert len(ids) == 8
 
 
+WINDOWS = 10
+FOLLOWS = {"-": "-po", "p": "-po", "o": "oorx", "r": "orx", "x": "-po"}
+"""What may follow a state, as in `rows_of`."""
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[list[Row], set[tuple[str, int]]]:
-    """Findings of two agents in ten windows in any order, and the windows that they were judged in."""
-    keys = st.tuples(st.sampled_from(["A", "B"]), st.integers(0, 9), st.sampled_from(list(FAMILIES)))
-    found = draw(st.dictionaries(keys, st.sampled_from([str(severity) for severity in Severity]), max_size=14))
-    rows = [finding_row(agent, number, kind, severity) for (agent, number, kind), severity in found.items()]
-    seen = draw(st.sets(st.tuples(st.sampled_from(["A", "B"]), st.integers(0, 9))))
-    return rows, seen
+def lives(draw: st.DrawFn) -> str:
+    life = draw(st.sampled_from("-po"))
+    while len(life) < WINDOWS:
+        life += draw(st.sampled_from(FOLLOWS[life[-1]]))
+    return life
 
 
-def looked_at(seen: set[tuple[str, int]], until: int = 9) -> pd.DataFrame:
-    return pd.concat([judged([number], agent) for agent, number in seen if number <= until] or [judged([])])
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Row], list[int]]:
+    """The findings of two agents, and the windows that were judged: there are no findings in others."""
+    seen = sorted(draw(st.sets(st.integers(0, WINDOWS - 1), min_size=4)))
+    rows: list[Row] = []
+    for agent, kind in (("A", "success_drop"), ("A", "error_spike"), ("B", "latency_increase")):
+        severity = str(draw(st.sampled_from(list(Severity))))
+        rows += rows_of(draw(lives()), agent=agent, type=kind, severity=severity)
+    return [row for row in rows if row["window_start"] in {start(window) for window in seen}], seen
 
 
-NOBODY = judged([])
-
-
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(histories(), st.randoms())
-def test_the_same_findings_in_any_order_are_the_same_incidents(history: tuple[list[Row], set], random: object) -> None:
+def test_the_same_findings_in_any_order_are_the_same_incidents(
+    history: tuple[list[Row], list[int]], random: Random
+) -> None:
     rows, seen = history
     shuffled = list(rows)
-    random.shuffle(shuffled)  # pyright: ignore[reportAttributeAccessIssue]
-    found = incidents(rows, looked_at(seen))
-    assert incidents(shuffled, looked_at(seen)) == found
-    assert reconcile(found, found, NOBODY, START) == found
+    random.shuffle(shuffled)
+    found = incidents(rows, judged(seen))
+    assert incidents(shuffled, judged(seen)) == found
+    assert reconciled(found, found) == found
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(histories())
-def test_incidents_followed_window_by_window_are_those_of_the_whole_replay(history: tuple[list[Row], set]) -> None:
+def test_incidents_followed_window_by_window_are_those_of_the_whole_replay(
+    history: tuple[list[Row], list[int]],
+) -> None:
     rows, seen = history
     ledger: dict[str, Incident] = {}
-    for now in range(10):
+    for now in range(WINDOWS):
         until_now = [row for row in rows if row["window_start"] <= start(now)]
-        computed = incidents(until_now, looked_at(seen, now))
-        ledger |= {one.id: one for one in reconcile(computed, list(ledger.values()), NOBODY, START)}
-    assert {one.id: one for one in incidents(rows, looked_at(seen))} == ledger
+        looked_at = judged(window for window in seen if window <= now)
+        computed = incidents(until_now, looked_at)
+        ledger |= {one.id: one for one in reconciled(computed, list(ledger.values()), looked_at)}
+    assert {one.id: one for one in incidents(rows, judged(seen))} == ledger
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(histories(), min_size=2, max_size=3))
 def test_whatever_late_data_says_no_id_is_recorded_twice_and_no_severity_falls(
-    versions: list[tuple[list[Row], set]],
+    versions: list[tuple[list[Row], list[int]]],
 ) -> None:
     ledger: dict[str, Incident] = {}
     for rows, seen in versions:
-        found = reconcile(incidents(rows, looked_at(seen)), list(ledger.values()), NOBODY, START)
+        found = reconciled(incidents(rows, judged(seen)), list(ledger.values()), judged(seen))
         assert len({one.id for one in found}) == len(found)
         for one in found:
             assert one.id not in ledger or one.severity.rank >= ledger[one.id].severity.rank
         ledger |= {one.id: one for one in found}
 
 
-@pytest.mark.parametrize("onset", [1, 2, 3, 5])
-def test_late_data_that_moves_the_onset_keeps_the_identity(onset: int) -> None:
+@pytest.mark.parametrize("opened", [1, 2, 3, 5, 7])
+def test_late_data_that_moves_the_opening_keeps_the_identity(opened: int) -> None:
     known = recorded(3, 5)
-    (found,) = reconcile([recorded(onset, 6)], [known], NOBODY, START)
+    (found,) = reconciled([recorded(opened, 8)], [known])
     assert found.id == known.id
-    assert found.onset == start(min(onset, 3))
-    assert found.last_seen == start(6)
+    assert (found.opened_at, found.onset) == (start(min(opened, 3)), start(min(opened, 3)))
+    assert found.last_seen == start(8)
 
 
-def test_an_incident_beside_a_recorded_one_is_new() -> None:
+def test_an_incident_far_from_a_recorded_one_or_of_another_agent_or_family_is_new() -> None:
     known = recorded(1, 2, RESOLVED)
-    (found,) = reconcile([recorded(4, 5)], [known], NOBODY, START)
+    (found,) = reconciled([recorded(8, 9)], [known])
     assert found.id != known.id
-    latency = replace(recorded(1, 2), family="latency", id="other")
-    assert {one.id for one in reconcile([latency], [known], NOBODY, START)} == {"other"}
-    other_agent = replace(recorded(1, 2), agent="AuditAgent", id="other")
-    assert {one.id for one in reconcile([other_agent], [known], NOBODY, START)} == {"other"}
+    for other in (replace(known, family="latency", id="other"), replace(known, agent="AuditAgent", id="other")):
+        assert {one.id for one in reconciled([other], [known])} == {"other"}
 
 
-def test_severity_only_rises() -> None:
-    (eased,) = reconcile([recorded(1, 3, severity="low")], [recorded(1, 2, severity="critical")], NOBODY, START)
-    assert eased.severity is Severity.CRITICAL
-    (worse,) = reconcile([recorded(1, 3, severity="critical")], [recorded(1, 2, severity="low")], NOBODY, START)
+def test_severity_only_rises_and_the_worst_finding_keeps_its_words() -> None:
+    worst = recorded(1, 2, severity="critical")
+    (eased,) = reconciled([replace(recorded(1, 3, severity="low"), details="eased")], [worst])
+    assert (eased.severity, eased.details, eased.last_seen) == (Severity.CRITICAL, worst.details, start(3))
+    (worse,) = reconciled([recorded(1, 3, severity="critical")], [recorded(1, 2, severity="low")])
     assert worse.severity is Severity.CRITICAL
 
 
 def test_an_incident_that_late_data_withdraws_is_resolved() -> None:
-    (found,) = reconcile([], [recorded(1, 2)], NOBODY, start(1))
-    assert found == recorded(1, 2, RESOLVED)
+    (found,) = reconciled([], [recorded(1, 2)], judged([]), span=(start(1), start(3)))
+    assert found == replace(recorded(1, 2), state=RESOLVED, resolved_at=start(2))
+    (found,) = reconciled([], [recorded(1, 2)], judged(range(6)))
+    assert found == replace(recorded(1, 2), state=RESOLVED, resolved_at=start(3))
 
 
-def test_what_was_not_recomputed_or_is_resolved_already_is_left_alone() -> None:
-    assert reconcile([], [recorded(1, 2)], NOBODY, start(2)) == []
-    assert reconcile([], [recorded(1, 2, RESOLVED)], NOBODY, START) == []
+@pytest.mark.parametrize("span", [(start(2), start(9)), (start(-9), start(2))], ids=["later", "earlier"])
+def test_what_was_not_recomputed_is_left_alone(span: tuple[datetime, datetime]) -> None:
+    assert reconciled([], [recorded(1, 2)], judged([]), span) == []
+
+
+def test_what_is_resolved_already_is_left_alone() -> None:
+    assert reconciled([], [recorded(1, 2, RESOLVED)], judged(range(9))) == []
 
 
 def test_a_split_keeps_the_recorded_incident_where_its_id_still_begins() -> None:
-    moved = replace(recorded(2, 4), onset=start(0))
-    found = reconcile([recorded(0, 0, RESOLVED), recorded(2, 4)], [moved], NOBODY, START)
+    moved = replace(recorded(2, 4), opened_at=start(0), onset=start(0))
+    found = reconciled([recorded(0, 0, RESOLVED), recorded(2, 4)], [moved])
     assert [one.id for one in found] == [recorded(0, 0).id, recorded(2, 4).id]
 
 
-def test_an_old_incident_ends_when_its_agent_is_looked_at_again_without_a_finding() -> None:
-    old = recorded(1, 2)
-    assert reconcile([], [old], judged([2]), start(3)) == []
-    assert reconcile([], [old], judged([5], "AuditAgent"), start(3)) == []
-    assert reconcile([], [old], judged([5]), start(3)) == [replace(old, state=RESOLVED)]
+def test_an_old_incident_ends_when_agents_are_judged_again_and_nothing_is_said_of_it() -> None:
+    old, span = recorded(1, 2), (start(3), start(9))
+    assert reconciled([], [old], judged([2]), span) == []
+    assert reconciled([], [old], judged([], sources=[5]), span) == []
+    assert reconciled([], [old], judged([5]), span) == [replace(old, state=RESOLVED, resolved_at=start(5))]

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import StatementError
 
@@ -29,7 +31,7 @@ from perf_pipeline.records import (
     SourceStatus,
 )
 from resources import ledger_schema
-from resources.ledger import Ledger, LedgerResource
+from resources.ledger import MIGRATIONS, Ledger, LedgerResource
 
 REPOSITORY = Path(__file__).parent.parent
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -78,7 +80,10 @@ def incident(**changes: Any) -> Incident:
         severity=Severity.HIGH,
         state=IncidentState.OPEN,
         onset=NOON,
+        opened_at=NOON,
         last_seen=NOON,
+        resolved_at=None,
+        reopened=0,
         root_cause="cause",
         recommended_action="IMMEDIATE",
         details="details",
@@ -143,8 +148,80 @@ def test_open_incidents_are_found_however_old_and_resolved_ones_while_recent(led
     ledger.record_incidents([recent, over, old])
     assert [found.id for found in ledger.incidents(NOON)] == ["old", "recent"]
     assert [found.id for found in ledger.incidents(NOON, state=IncidentState.OPEN)] == ["old"]
-    ledger.record_incidents([replace(old, state=IncidentState.RESOLVED)])
+    ledger.record_incidents([replace(old, state=IncidentState.RESOLVED, resolved_at=LONG_AGO)])
     assert [found.id for found in ledger.incidents(NOON)] == ["recent"]
+
+
+HOUR = timedelta(hours=1)
+OVER = incident(state=IncidentState.RESOLVED, last_seen=NOON + HOUR, resolved_at=NOON + 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("known", "late", "expected"),
+    [
+        (incident(severity=Severity.CRITICAL, details="worse"), incident(), {"severity": Severity.CRITICAL}),
+        (incident(severity=Severity.CRITICAL, details="worse"), incident(), {"details": "worse"}),
+        (incident(), incident(severity=Severity.CRITICAL, details="worse"), {"details": "worse"}),
+        (OVER, incident(last_seen=NOON + HOUR), {"state": IncidentState.RESOLVED, "resolved_at": NOON + 2 * HOUR}),
+        (OVER, incident(last_seen=NOON + 3 * HOUR), {"state": IncidentState.OPEN, "resolved_at": None}),
+        (OVER, incident(reopened=1), {"state": IncidentState.OPEN, "resolved_at": None, "reopened": 1}),
+        (replace(OVER, reopened=1), incident(last_seen=NOON + 9 * HOUR), {"state": IncidentState.RESOLVED}),
+        (OVER, replace(OVER, resolved_at=NOON + HOUR), {"resolved_at": NOON + 2 * HOUR}),
+        (
+            incident(state=IncidentState.RECOVERING, last_seen=NOON + HOUR),
+            incident(),
+            {"state": IncidentState.RECOVERING, "last_seen": NOON + HOUR},
+        ),
+        (
+            incident(onset=NOON - HOUR, opened_at=NOON),
+            incident(opened_at=NOON + HOUR),
+            {"onset": NOON - HOUR, "opened_at": NOON},
+        ),
+    ],
+    ids=[
+        "its severity stays",
+        "and with it its words",
+        "a worse finding stands for it",
+        "what is over stays over",
+        "until a later window shows it again",
+        "or it comes back",
+        "who does not know that it came back says nothing new",
+        "its end stays",
+        "its state is that of the latest window",
+        "its beginning stays",
+    ],
+)
+def test_a_process_that_knows_less_takes_nothing_back(
+    ledger: Ledger, known: Incident, late: Incident, expected: dict[str, Any]
+) -> None:
+    ledger.record_incidents([known])
+    ledger.record_incidents([late])
+    (found,) = ledger.incidents(LONG_AGO)
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_an_incident_from_before_the_lifecycle_opened_at_its_onset(address: str) -> None:
+    engine = sa.create_engine(address.replace("deep/", ""))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        texts = {"also": "[]", "example_traces": "[]", "severity": "high"}
+        for state in ("open", "resolved"):
+            row = {"id": state, "state": state, "onset": "2026-03-01 10:00:00", "last_seen": "2026-03-01 11:00:00"}
+            row |= texts | dict.fromkeys(("agent", "family", "type", "root_cause", "recommended_action", "details"), "")
+            marks = ", ".join(f":{name}" for name in row)
+            connection.execute(sa.text(f"INSERT INTO incidents ({', '.join(row)}) VALUES ({marks})"), row)
+    engine.dispose()
+    upgraded = Ledger(address.replace("deep/", ""))
+    found = {one.id: one for one in upgraded.incidents(LONG_AGO)}
+    upgraded.close()
+    ten, eleven = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (10, 11))
+    assert [(one.opened_at, one.resolved_at, one.reopened) for one in (found["open"], found["resolved"])] == [
+        (ten, None, 0),
+        (ten, eleven, 0),
+    ]
 
 
 def test_a_key_is_used_once_and_what_it_said_first_stays(ledger: Ledger) -> None:

@@ -55,6 +55,7 @@ def test_an_incident_has_one_key_whatever_becomes_of_it() -> None:
     known = seen(WINDOW)
     later = replace(known, severity=Severity.CRITICAL, state=IncidentState.RESOLVED, last_seen=NOW)
     assert alert_key(later) == alert_key(known)
+    assert alert_key(replace(later, state=IncidentState.OPEN, reopened=1)) == alert_key(known)
 
 
 def test_an_incident_that_was_over_long_ago_is_recorded_and_withheld() -> None:
@@ -63,8 +64,14 @@ def test_an_incident_that_was_over_long_ago_is_recorded_and_withheld() -> None:
     assert message.note == "The incident was over before it became known."
 
 
-def test_an_old_incident_that_is_still_open_waits_for_the_windows_that_are_to_be_read() -> None:
-    assert made(seen(timedelta(hours=5), IncidentState.OPEN)) == []
+@pytest.mark.parametrize("state", [IncidentState.OPEN, IncidentState.RECOVERING])
+def test_an_old_incident_that_is_not_over_waits_for_the_windows_that_are_to_be_read(state: IncidentState) -> None:
+    assert made(seen(timedelta(hours=5), state)) == []
+
+
+def test_an_incident_that_recovers_is_alerted_like_an_open_one() -> None:
+    [message] = made(seen(WINDOW, IncidentState.RECOVERING))
+    assert message.state is NotificationState.PENDING
 
 
 @pytest.mark.parametrize(("minutes", "state"), [(0, NotificationState.PENDING), (1, NotificationState.WITHHELD)])

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from perf_pipeline.fleet import Severity
-from perf_pipeline.monitoring.detection import Finding
-from perf_pipeline.monitoring.root_cause import Cause, anomalies_frame, explain, latest_change, short_error
+from perf_pipeline.monitoring.findings import Finding, FindingState
+from perf_pipeline.monitoring.root_cause import Cause, anomalies_frame, explain, nearest_change, short_error
+from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import AGENT_TASKS, ANOMALIES
 from tests.builders import LENGTH, START, Row, change, changes, frame, task, window
 
@@ -18,12 +19,13 @@ NOTHING = "No single error, model or version stands out"
 
 
 def finding(type: str = "success_drop", severity: Severity = Severity.HIGH, agent: str = "InboundAgent") -> Finding:
-    return Finding(START, agent, type, severity, 0.0, 85.0, 85.0, 1e-9, 10, "Success rate dropped")
+    return Finding(START, agent, type, FindingState.OPEN, severity, "Success rate fell")
 
 
 def cause_of(tasks: list[Row], type: str = "success_drop", events: pd.DataFrame | None = None) -> Cause:
     known = changes() if events is None else events
-    return explain(finding(type), frame(AGENT_TASKS, tasks), known, window())
+    found = anomalies_frame([finding(type)], frame(AGENT_TASKS, tasks), known, LENGTH).iloc[0]
+    return Cause(found["root_cause"], found["recommended_action"], tuple(found["example_traces"].split()))
 
 
 def failed(at: float, error: str | None = "TimeoutError", **columns: str) -> Row:
@@ -91,7 +93,7 @@ def test_two_tasks_of_one_trace_are_one_example() -> None:
     ],
 )
 def test_the_action_follows_from_the_severity(severity: Severity, action: str) -> None:
-    found = explain(finding(severity=severity), frame(AGENT_TASKS, []), changes(), window())
+    found = explain(finding(severity=severity), frame(AGENT_TASKS, []), changes(), window(), window().end)
     assert found.recommended_action == action
 
 
@@ -108,7 +110,8 @@ def test_the_action_follows_from_the_severity(severity: Severity, action: str) -
 def test_a_change_counts_if_it_concerns_the_agent_and_is_at_most_two_hours_old(
     at: float, agent: str | None, counts: bool
 ) -> None:
-    found = latest_change("InboundAgent", changes(change(at, "Use the new model", agent)), window())
+    events = changes(change(at, "Use the new model", agent))
+    found = nearest_change("InboundAgent", events, window(), window().end)
     assert (found is not None) == counts
 
 
@@ -119,9 +122,43 @@ def test_the_latest_change_is_named_with_its_time() -> None:
     )
 
 
+def test_tasks_since_the_onset_are_affected_and_not_only_those_of_the_last_window() -> None:
+    tasks = frame(AGENT_TASKS, [failed(at, trace_id=f"trace-{at}") for at in (-1, 0, 1800, 3600, 5400)])
+    later = replace(finding(), window_start=window(2).start, onset=window(0).start)
+    (found,) = anomalies_frame([later], tasks, changes(), LENGTH).to_dict("records")
+    assert found["root_cause"] == "3 of 3 failures are TimeoutError"
+    assert found["example_traces"] == "trace-0 trace-1800 trace-3600"
+
+
+@pytest.mark.parametrize(
+    ("times", "named"),
+    [([-600, 600, 4000], 600), ([-600, 4000], -600), ([4000, 5000], 4000), ([-8000, 12000], None)],
+    ids=["the last before it began", "also some time before", "else the first after it", "none near"],
+)
+def test_the_change_that_came_with_the_trouble_is_named_and_not_a_later_attempt_to_mend_it(
+    times: list[int], named: int | None
+) -> None:
+    affected = Window(window(0).start, window(4).end)
+    found = nearest_change("InboundAgent", changes(*(change(at, str(at)) for at in times)), affected, window(0).end)
+    assert (None if found is None else int(found["description"])) == named
+
+
+def test_the_dearest_tasks_are_the_examples_of_a_cost() -> None:
+    tasks = [task(at=at, cost_usd=0.1 * at, trace_id=f"trace-{at}") for at in range(5)]
+    assert cause_of(tasks, "cost_spike").example_traces == ("trace-4", "trace-3", "trace-2")
+
+
+def test_tasks_that_did_not_arrive_have_no_examples_and_may_have_a_change() -> None:
+    assert cause_of([task()], "silence") == Cause(
+        "No change of the agent or of the fleet is known from that time", "IMMEDIATE", ()
+    )
+    events = changes(change(-60, "Turn the queue off"))
+    assert cause_of([], "traffic_drop", events).root_cause == "after the deployment of 09:59 UTC: Turn the queue off"
+
+
 def test_a_data_gap_blames_no_agent_and_says_what_the_source_said() -> None:
     gap = replace(finding("data_gap", agent="source:spans"), reason="Set PHOENIX_API_KEY.")
-    found = explain(gap, frame(AGENT_TASKS, [failed(0)]), changes(), window())
+    found = explain(gap, frame(AGENT_TASKS, [failed(0)]), changes(), window(), window().end)
     assert found.root_cause == "Set PHOENIX_API_KEY."
     assert found.example_traces == ()
 

@@ -1,6 +1,6 @@
-"""agent_metrics: tasks summed up per agent and window, with baselines, score and trend."""
+"""agent_metrics: tasks summed up per agent and window, with what was expected, score and trend."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 import ibis
@@ -8,15 +8,18 @@ import pandas as pd
 
 from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
 from perf_pipeline.checks import FLEET_AT_WORK, advisory_spec, fleet_at_work_result, schema_result
+from perf_pipeline.detector_memory import memory_before
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.monitoring.baselines import add_baselines
+from perf_pipeline.monitoring.expectations import add_expectations
 from perf_pipeline.monitoring.metrics import fill_windows, metrics_from_tasks
-from perf_pipeline.monitoring.score import add_scores
+from perf_pipeline.monitoring.score import TREND_REACH, add_scores
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import SourceHealth, SourceStatus
 from perf_pipeline.tables import AGENT_METRICS
 from resources.lake import LakeResource
 from resources.ledger import LedgerResource
+
+TREND_COLUMNS = ("agent", "window_start", "score", "complete")
 
 
 def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
@@ -41,9 +44,10 @@ def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         observed = metrics_from_tasks(ibis.memtable(agent_tasks), fleet.window).to_pandas()
         incomplete = incomplete_windows(windows, health, datetime.now(UTC))
         table = fill_windows(observed, raw_logs, fleet.agent_names, windows, incomplete)
-        history = lake.open().read(AGENT_METRICS, first - timedelta(days=fleet.detection.baseline_days), first)
-        frame = add_scores(add_baselines(table, history, fleet.detection), history, fleet)
-        frame = AGENT_METRICS.conform(frame)
+        store = lake.open()
+        history = store.read(AGENT_METRICS.view(*TREND_COLUMNS), first - TREND_REACH * fleet.window, first)
+        expected = add_expectations(table, memory_before(first, store, fleet), fleet)
+        frame = AGENT_METRICS.conform(add_scores(expected, history, fleet))
         newest = frame[frame["window_start"] == frame["window_start"].max()]
         shown = ["agent", "score", "trend", "tasks", "success_rate", "baseline_success_rate", "error_count"]
         return dg.MaterializeResult(

@@ -1,50 +1,63 @@
 """anomalies: findings of the window with their causes, and the incidents that they belong to."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import dagster as dg
 import pandas as pd
 
+from perf_pipeline.assets.detector_states import VERDICTS
 from perf_pipeline.assets.trace_links import trace_link
 from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
 from perf_pipeline.checks import schema_result
+from perf_pipeline.detector_memory import LOOKBACK
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.monitoring.detection import find_anomalies, find_data_gaps
+from perf_pipeline.monitoring.data_gaps import find_data_gaps
+from perf_pipeline.monitoring.findings import findings_from_states
 from perf_pipeline.monitoring.incidents import incidents_from_findings, judged_windows, reconcile
 from perf_pipeline.monitoring.root_cause import CHANGE_LOOKBACK, anomalies_frame
-from perf_pipeline.tables import AGENT_METRICS, AGENT_TASKS, ANOMALIES, CHANGE_EVENTS
-from resources.lake import LakeResource
-from resources.ledger import LedgerResource
+from perf_pipeline.monitoring.snapshots import stale_windows
+from perf_pipeline.monitoring.windows import Window
+from perf_pipeline.records import Incident
+from perf_pipeline.tables import AGENT_TASKS, ANOMALIES, CHANGE_EVENTS, DETECTOR_STATES
+from resources.lake import Lake, LakeResource
+from resources.ledger import Ledger, LedgerResource
 from resources.sources import SpanSource
 
-INCIDENT_LOOKBACK = timedelta(days=2)
+TASKS_LOOKBACK = timedelta(days=1)
+"""Causes are looked for in the tasks since the onset, and for a trouble older than this in those since then."""
 
 
 def anomalies_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
-    @window_asset(fleet, ANOMALIES, "performance", {"scipy", "parquet"}, deps=[AGENT_TASKS.name, CHANGE_EVENTS.name])
+    # What ended longer ago than this can neither go on nor come back.
+    lookback = timedelta(days=fleet.detection.new_normal_days, hours=fleet.detection.reopen_within_hours)
+
+    @window_asset(
+        fleet,
+        ANOMALIES,
+        "performance",
+        {"pandas", "parquet"},
+        deps=[DETECTOR_STATES.name, AGENT_TASKS.name, CHANGE_EVENTS.name],
+    )
     def anomalies(
         context: dg.AssetExecutionContext,
-        agent_metrics: pd.DataFrame,
         span_source: dg.ResourceParam[SpanSource],
         lake: LakeResource,
         ledger: LedgerResource,
     ) -> dg.MaterializeResult:
         windows = windows_of_run(context, fleet)
-        first, last = windows[0].start, windows[-1].end
+        first = windows[0].start
         store = lake.open()
+        # A window that was read again changes what its followers' detectors knew, and so what they found.
+        stale = stale_windows(
+            store.written(DETECTOR_STATES, first - lookback, first), store.written(ANOMALIES, first - lookback, first)
+        )
         with ledger.open() as book:
-            gaps = find_data_gaps(book.health(first, last))
-            frame = anomalies_frame(
-                [*find_anomalies(agent_metrics, fleet), *gaps],
-                store.read(AGENT_TASKS, first - CHANGE_LOOKBACK, last),
-                store.read(CHANGE_EVENTS, first - CHANGE_LOOKBACK, last),
-                fleet.window,
-            )
-            since, until = first - INCIDENT_LOOKBACK, last + INCIDENT_LOOKBACK
-            findings = _with_current(store.read(ANOMALIES, since, until), frame, first, last)
-            metrics = _with_current(store.read(AGENT_METRICS, since, until), agent_metrics, first, last)
-            judged = judged_windows(metrics, book.health(since, until))
-            incidents = reconcile(incidents_from_findings(findings, judged), book.incidents(since), judged, since)
+            every = findings_of_windows([*stale, *(window.start for window in windows)], store, book, fleet, lookback)
+            for start in stale:
+                store.write(ANOMALIES, start, every[every["window_start"] == start])
+            frame = every[every["window_start"] >= first].reset_index(drop=True)
+            incidents = incidents_now(frame, windows, store, book, fleet, lookback)
             book.record_incidents(incidents)
         current = [incident for incident in incidents if incident.last_seen >= first]
         return dg.MaterializeResult(
@@ -52,6 +65,7 @@ def anomalies_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             metadata={
                 "dagster/row_count": len(frame),
                 "incidents touched": len(current),
+                "earlier windows brought up to date": len(stale),
                 "findings": markdown(_for_people(frame, span_source)),
             },
             check_results=[schema_result(ANOMALIES, frame)],
@@ -60,7 +74,52 @@ def anomalies_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
     return anomalies
 
 
-def _with_current(stored: pd.DataFrame, current: pd.DataFrame, first: object, last: object) -> pd.DataFrame:
+def findings_of_windows(
+    starts: Sequence[datetime], store: Lake, book: Ledger, fleet: FleetConfig, lookback: timedelta
+) -> pd.DataFrame:
+    """The rows of `tables.ANOMALIES` in the windows that begin at `starts`, which are in order of time."""
+    oldest, end = starts[0], starts[-1] + fleet.window
+    connection = store.connect()
+    states = store.scan(connection, VERDICTS, oldest, end)
+    told = states.filter((states.phase != "quiet") | (states.event != "nothing"))
+    found = VERDICTS.conform(told.to_pandas())
+    onset = max(found["onset"].min().to_pydatetime(), oldest - lookback) if found["onset"].notna().any() else oldest
+    agents = list(found["agent"].unique())
+    history = store.scan(connection, VERDICTS, min(onset, oldest), end)
+    past = VERDICTS.conform(history.filter(history.agent.isin(agents)).to_pandas()) if agents else found
+    tasks = store.scan(connection, AGENT_TASKS, max(onset, oldest - TASKS_LOOKBACK) - CHANGE_LOOKBACK, end)
+    gaps = [gap for gap in find_data_gaps(book.health(oldest, end)) if gap.window_start in set(starts)]
+    return anomalies_frame(
+        [*findings_from_states(past, starts, fleet), *gaps],
+        AGENT_TASKS.conform(tasks.filter(tasks.agent.isin(agents)).to_pandas()) if agents else AGENT_TASKS.empty(),
+        store.read(CHANGE_EVENTS, onset - CHANGE_LOOKBACK, end),
+        fleet.window,
+    )
+
+
+def incidents_now(
+    frame: pd.DataFrame,
+    windows: Sequence[Window],
+    store: Lake,
+    book: Ledger,
+    fleet: FleetConfig,
+    lookback: timedelta,
+) -> list[Incident]:
+    """The incidents around the run's windows, whose findings `frame` is about to be stored."""
+    first, last = windows[0].start, windows[-1].end
+    since, until = first - lookback, last + lookback
+    # An incident that came back again and again reaches back further.
+    known = book.incidents(since)
+    since = max(min([since, *(incident.opened_at for incident in known)]), first - LOOKBACK)
+    found = _with_current(store.read(ANOMALIES, since, until), frame, first, last)
+    told = [*store.written(ANOMALIES, since, until), *(window.start for window in windows)]
+    judged = judged_windows(told, book.health(since, until))
+    within = timedelta(hours=fleet.detection.reopen_within_hours)
+    computed = incidents_from_findings(found, judged, within)
+    return reconcile(computed, known, judged, (since, until), within)
+
+
+def _with_current(stored: pd.DataFrame, current: pd.DataFrame, first: datetime, last: datetime) -> pd.DataFrame:
     """The stored history with the run's own windows, which it is about to replace, as they are now."""
     others = stored[(stored["window_start"] < first) | (stored["window_start"] >= last)]
     frames = [frame for frame in (others, current) if len(frame)]
@@ -68,7 +127,7 @@ def _with_current(stored: pd.DataFrame, current: pd.DataFrame, first: object, la
 
 
 def _for_people(frame: pd.DataFrame, spans: SpanSource) -> pd.DataFrame:
-    shown = frame[["window_start", "agent", "type", "severity", "details", "root_cause"]].copy()
+    shown = frame[["window_start", "agent", "type", "state", "severity", "details", "root_cause"]].copy()
     shown["window_start"] = shown["window_start"].dt.strftime("%Y-%m-%d %H:%M UTC")
     links = [" ".join(trace_link(spans, trace) for trace in traces.split()) for traces in frame["example_traces"]]
     return shown.assign(traces=links)

@@ -7,7 +7,7 @@ import dagster as dg
 from perf_pipeline.assets.window_asset import FRAME, LAKE_IO, column_schema
 from perf_pipeline.checks import schema_result, schema_spec
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.monitoring.daily import day_of_key, summarize_day
+from perf_pipeline.monitoring.daily import day_of_key, findings_of, summarize_day
 from perf_pipeline.notifications.messages import as_blocks, daily_summary_text
 from perf_pipeline.notifications.outbox import summary_key
 from perf_pipeline.partitions import days_partitions
@@ -45,7 +45,7 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         now = datetime.now(UTC)
         day = day_of_key(context.partition_key, fleet.timezone)
         store = lake.open()
-        found = store.read(ANOMALIES, day.start, day.end)
+        found = findings_of(day, store.read(ANOMALIES, day.start, day.end))
         with ledger.open() as book:
             frame = summarize_day(
                 day,

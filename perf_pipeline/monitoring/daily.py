@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from perf_pipeline.fleet import Severity
+from perf_pipeline.monitoring.findings import FindingState
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import OptimizationRequest, RequestState
 from perf_pipeline.tables import DAILY_SUMMARY
@@ -32,16 +34,15 @@ def day_of_key(key: str, timezone: str) -> Window:
 def summarize_day(
     day: Window,
     metrics: pd.DataFrame,
-    anomalies: pd.DataFrame,
+    findings: pd.DataFrame,
     requests: Sequence[OptimizationRequest],
     agents: Sequence[str],
 ) -> pd.DataFrame:
     """One row an agent, as `tables.DAILY_SUMMARY`.
 
-    `metrics` (`tables.AGENT_METRICS`) and `anomalies` (`tables.ANOMALIES`) may reach beyond the day.
+    `metrics` (`tables.AGENT_METRICS`) may reach beyond the day; `findings` are those of `findings_of`.
     """
     day_metrics = metrics[(metrics["window_start"] >= day.start) & (metrics["window_start"] < day.end)]
-    day_findings = anomalies[(anomalies["window_start"] >= day.start) & (anomalies["window_start"] < day.end)]
     names = list(dict.fromkeys([*agents, *day_metrics["agent"]]))
     rows = []
     for agent in names:
@@ -58,11 +59,23 @@ def summarize_day(
                 "tasks": tasks,
                 "success_rate": 100 * active["successes"].sum() / tasks if tasks else np.nan,
                 "latency_p95_ms": active["latency_p95_ms"].max() if tasks else np.nan,
-                "anomalies": int((day_findings["agent"] == agent).sum()),
+                "anomalies": int((findings["agent"] == agent).sum()),
                 "optimization": _optimization(agent, requests, day),
             }
         )
     return DAILY_SUMMARY.conform(pd.DataFrame(rows))
+
+
+def findings_of(day: Window, anomalies: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `tables.ANOMALIES`, one a finding of the day, at its worst, however many windows it lasted.
+
+    What stayed pending is none.
+    """
+    within = (anomalies["window_start"] >= day.start) & (anomalies["window_start"] < day.end)
+    found = anomalies[within & (anomalies["state"] != FindingState.PENDING)]
+    rank = found["severity"].map(lambda severity: Severity(severity).rank)
+    worst = found.assign(rank=rank).sort_values(["rank", "window_start"], ascending=[False, True], kind="stable")
+    return worst.drop_duplicates(["agent", "type", "opened"]).drop(columns="rank").sort_values("window_start")
 
 
 def _optimization(agent: str, requests: Sequence[OptimizationRequest], day: Window) -> str | None:

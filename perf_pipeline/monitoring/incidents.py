@@ -3,108 +3,154 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import pandas as pd
 
 from perf_pipeline.fleet import Severity
+from perf_pipeline.monitoring.findings import FAMILIES, FindingState
 from perf_pipeline.records import Incident, IncidentState, SourceHealth
-from perf_pipeline.tables import TIME
 
-FAMILIES = {
-    "success_drop": "reliability",
-    "error_spike": "reliability",
-    "latency_increase": "latency",
-    "data_gap": "data",
-}
-"""The family of each type of finding. Of findings that are equally severe, the type named first stands for all."""
+ACTIVE = (FindingState.OPEN, FindingState.RECOVERING)
 
 
-def incidents_from_findings(anomalies: pd.DataFrame, judged: pd.DataFrame) -> list[Incident]:
+@dataclass(frozen=True)
+class Judged:
+    """Where findings could have been made: the windows that agents were judged in, and those that each source
+    (`source:spans`) was read for, whether well or badly. All in order of time."""
+
+    windows: pd.DatetimeIndex
+    sources: Mapping[str, pd.DatetimeIndex]
+
+    def of(self, agent: str) -> pd.DatetimeIndex:
+        return self.sources.get(agent, self.windows[:0]) if agent.startswith("source:") else self.windows
+
+
+def judged_windows(windows: Iterable[datetime], health: Iterable[SourceHealth]) -> Judged:
+    """`windows` are those whose findings are known."""
+    read: dict[str, list[datetime]] = {}
+    for reading in health:
+        read.setdefault(f"source:{reading.source}", []).append(reading.window_start)
+    return Judged(_times(windows), {source: _times(starts) for source, starts in read.items()})
+
+
+def incidents_from_findings(anomalies: pd.DataFrame, judged: Judged, reopen_within: timedelta) -> list[Incident]:
     """The incidents in the findings (`tables.ANOMALIES`), oldest first.
 
-    `judged` has the columns agent and window_start: where the agent (or source) was looked at, with or without a
-    finding. An incident lasts until a judged window without a finding of its family; windows that were not
-    judged neither prolong nor end it.
+    An incident lasts from the first window in which a finding of its family is open to the first judged window in
+    which none is open or recovering any more: because they were resolved, or because nothing is said of them now.
+    Windows that were not judged neither prolong nor end it. What opens again within `reopen_within` of the end is the
+    same incident; a data gap is one of its own each time, for a source that fails again must be looked at again.
     """
+    active = anomalies[anomalies["state"].isin(ACTIVE)]
+    active = active.assign(family=active["type"].map(FAMILIES))
     incidents: list[Incident] = []
-    families = anomalies.assign(family=anomalies["type"].map(FAMILIES))
-    for (agent, family), rows in families.groupby(["agent", "family"], sort=True):
-        looked_at = pd.DatetimeIndex(judged[judged["agent"] == agent]["window_start"])
-        by_window = dict(list(rows.groupby("window_start")))
-        current: list[pd.DataFrame] = []
-        for window in looked_at.union(pd.DatetimeIndex(rows["window_start"])).unique().sort_values():
-            if window in by_window:
-                current.append(by_window[window])
-            elif current:
-                incidents.append(_incident(str(agent), str(family), current, IncidentState.RESOLVED))
+    for (agent, family), rows in active.groupby(["agent", "family"], sort=True):
+        current: list[_Stretch] = []
+        for stretch in _stretches(rows, judged.of(str(agent))):
+            if current and not (family != "data" and stretch.comes_after(current[-1]) <= reopen_within):
+                incidents.append(_incident(str(agent), str(family), current))
                 current = []
-        if current:
-            incidents.append(_incident(str(agent), str(family), current, IncidentState.OPEN))
-    return sorted(incidents, key=lambda incident: (incident.onset, incident.agent, incident.family))
+            current.append(stretch)
+        incidents.append(_incident(str(agent), str(family), current))
+    return sorted(incidents, key=lambda incident: (incident.opened_at, incident.agent, incident.family))
 
 
 def reconcile(
-    computed: Sequence[Incident], recorded: Sequence[Incident], judged: pd.DataFrame, since: datetime
+    computed: Sequence[Incident],
+    recorded: Sequence[Incident],
+    judged: Judged,
+    span: tuple[datetime, datetime],
+    reopen_within: timedelta,
 ) -> list[Incident]:
     """The incidents to record: computed ones under the identity that they were first known by.
 
-    A computed incident that overlaps a recorded one of the same agent and family continues it, and keeps its id
-    and the earlier onset, so late data cannot announce it again. Its severity only rises. A recorded incident
-    without a counterpart is over if it began at or after `since` (the start of what was recomputed), or if its agent
-    was judged since it was last seen; `judged` is that of `incidents_from_findings`.
+    A computed incident that overlaps a recorded one of the same agent and family, or comes within `reopen_within` of
+    it, continues it, and keeps its id and the earlier beginning, so late data cannot announce it again. Its severity
+    only rises. A recorded incident that is not over and has no counterpart is withdrawn if all of it lies in `span`,
+    the windows from the first to before the second that `computed` was computed from, and ended if its agent was
+    judged since it was last seen.
     """
     unmatched = list(recorded)
     ids = {incident.id for incident in computed}
     result: list[Incident] = []
     for incident in computed:
         # A recorded incident that is still computed under its own id continues as that one, and as no other.
-        known = next((other for other in unmatched if other.id == incident.id), None) or next(
-            (other for other in unmatched if _overlap(incident, other) and other.id not in ids), None
-        )
-        if known is None:
+        candidates = [other for other in unmatched if other.id == incident.id] or [
+            other for other in unmatched if other.id not in ids and _same_trouble(incident, other, reopen_within)
+        ]
+        if not candidates:
             result.append(incident)
             continue
+        known = min(candidates, key=lambda other: abs(other.opened_at - incident.opened_at))
         unmatched.remove(known)
-        worst = max(incident.severity, known.severity, key=lambda severity: severity.rank)
-        result.append(replace(incident, id=known.id, onset=min(known.onset, incident.onset), severity=worst))
-    last_judged = judged.groupby("agent")["window_start"].max()
-
-    def is_over(old: Incident) -> bool:
-        judged_since = old.agent in last_judged.index and last_judged[old.agent] > old.last_seen
-        return old.state is IncidentState.OPEN and (old.onset >= since or bool(judged_since))
-
-    return result + [replace(old, state=IncidentState.RESOLVED) for old in unmatched if is_over(old)]
-
-
-def incident_id(agent: str, family: str, onset: datetime) -> str:
-    return hashlib.sha256(f"{agent}|{family}|{onset.isoformat()}".encode()).hexdigest()[:16]
+        result.append(_continued(known, incident))
+    since, until = span
+    for old in unmatched:
+        if old.state is IncidentState.RESOLVED:
+            continue
+        later = judged.of(old.agent)[judged.of(old.agent) > old.last_seen]
+        if len(later) or (old.opened_at >= since and old.last_seen < until):
+            ended = later[0].to_pydatetime() if len(later) else old.last_seen
+            result.append(replace(old, state=IncidentState.RESOLVED, resolved_at=ended))
+    return result
 
 
-def _overlap(one: Incident, other: Incident) -> bool:
-    same = (one.agent, one.family) == (other.agent, other.family)
-    return same and one.onset <= other.last_seen and other.onset <= one.last_seen
+def incident_id(agent: str, family: str, opened_at: datetime) -> str:
+    return hashlib.sha256(f"{agent}|{family}|{opened_at.isoformat()}".encode()).hexdigest()[:16]
 
 
-def _incident(agent: str, family: str, windows: Sequence[pd.DataFrame], state: IncidentState) -> Incident:
-    rows = pd.concat(windows).assign(
+@dataclass(frozen=True)
+class _Stretch:
+    """Windows in which a family was never without an open or recovering finding; `end` is the first one without."""
+
+    rows: pd.DataFrame
+    end: pd.Timestamp | None
+
+    def comes_after(self, before: _Stretch) -> timedelta:
+        assert before.end is not None
+        return self.rows["window_start"].min() - before.end
+
+
+def _stretches(rows: pd.DataFrame, judged: pd.DatetimeIndex) -> Iterator[_Stretch]:
+    windows = pd.DatetimeIndex(rows["window_start"].drop_duplicates().sort_values())
+    begins = windows[0]
+    for number, window in enumerate(windows):
+        after = judged[judged.searchsorted(window, side="right") :]
+        following = windows[number + 1] if number + 1 < len(windows) else None
+        quiet = after[0] if len(after) and (following is None or after[0] < following) else None
+        if quiet is not None or following is None:
+            within = (rows["window_start"] >= begins) & (rows["window_start"] <= window)
+            yield _Stretch(rows[within], quiet)
+            begins = following
+
+
+def _incident(agent: str, family: str, stretches: Sequence[_Stretch]) -> Incident:
+    rows = pd.concat([stretch.rows for stretch in stretches]).assign(
         rank=lambda frame: [Severity(value).rank for value in frame["severity"]],
         place=lambda frame: [list(FAMILIES).index(kind) for kind in frame["type"]],
     )
-    worst = rows.sort_values(["rank", "window_start", "place"], ascending=[False, True, True]).iloc[0]
-    onset = rows["window_start"].min().to_pydatetime()
+    worst = rows.sort_values(["rank", "place", "window_start"], ascending=[False, True, True]).iloc[0]
+    last = rows[rows["window_start"] == rows["window_start"].max()]
+    end = stretches[-1].end
+    # The window in which it opened may lie before the ones at hand; a data gap opens in its first.
+    opened_at = stretches[0].rows["opened"].fillna(rows["window_start"]).min().to_pydatetime()
+    state = IncidentState.OPEN if (last["state"] == FindingState.OPEN).any() else IncidentState.RECOVERING
     return Incident(
-        id=incident_id(agent, family, onset),
+        id=incident_id(agent, family, opened_at),
         agent=agent,
         family=family,
         type=str(worst["type"]),
         also=tuple(sorted(set(rows["type"]) - {worst["type"]})),
         severity=Severity(worst["severity"]),
-        state=state,
-        onset=onset,
+        state=state if end is None else IncidentState.RESOLVED,
+        onset=rows["onset"].fillna(rows["window_start"]).min().to_pydatetime(),
+        opened_at=opened_at,
         last_seen=rows["window_start"].max().to_pydatetime(),
+        resolved_at=None if end is None else end.to_pydatetime(),
+        reopened=len(stretches) - 1,
         root_cause=str(worst["root_cause"]),
         recommended_action=str(worst["recommended_action"]),
         details=str(worst["details"]),
@@ -112,13 +158,31 @@ def _incident(agent: str, family: str, windows: Sequence[pd.DataFrame], state: I
     )
 
 
-def judged_windows(metrics: pd.DataFrame, health: Iterable[SourceHealth]) -> pd.DataFrame:
-    """Where a finding could have been made: agents (`tables.AGENT_METRICS`) in complete windows with tasks, and
-    sources in windows that they were read for. Columns agent and window_start."""
-    agents = metrics[metrics["complete"] & (metrics["tasks"] > 0)][["agent", "window_start"]]
-    sources = pd.DataFrame(
-        [{"agent": f"source:{reading.source}", "window_start": reading.window_start} for reading in health],
-        columns=["agent", "window_start"],
+def _same_trouble(one: Incident, other: Incident, reopen_within: timedelta) -> bool:
+    if (one.agent, one.family) != (other.agent, other.family):
+        return False
+    near = timedelta(0) if one.family == "data" else reopen_within
+    return one.opened_at <= other.last_seen + near and other.opened_at <= one.last_seen + near
+
+
+def _continued(known: Incident, incident: Incident) -> Incident:
+    """The incident as it is now, with what must not be taken back of how it was known."""
+    worst = known if known.severity.rank > incident.severity.rank else incident
+    return replace(
+        incident,
+        id=known.id,
+        onset=min(known.onset, incident.onset),
+        opened_at=min(known.opened_at, incident.opened_at),
+        reopened=max(known.reopened, incident.reopened),
+        type=worst.type,
+        also=worst.also,
+        severity=worst.severity,
+        root_cause=worst.root_cause,
+        recommended_action=worst.recommended_action,
+        details=worst.details,
+        example_traces=worst.example_traces,
     )
-    sources["window_start"] = pd.to_datetime(sources["window_start"], utc=True).astype(TIME)
-    return pd.concat([agents, sources], ignore_index=True)
+
+
+def _times(starts: Iterable[datetime]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(sorted(set(starts)), utc=True)).as_unit("us")

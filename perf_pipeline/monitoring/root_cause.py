@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 
 from perf_pipeline.fleet import Severity
-from perf_pipeline.monitoring.detection import Finding
+from perf_pipeline.monitoring.findings import FAMILIES, Finding
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import ANOMALIES
 
 CHANGE_LOOKBACK = timedelta(hours=2)
 DOMINANT_SHARE = 0.6
 EXAMPLES = 3
+NOTHING_FOUND = {"traffic": "No change of the agent or of the fleet is known from that time"}
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,31 @@ def anomalies_frame(
 ) -> pd.DataFrame:
     """Findings with their causes, as `tables.ANOMALIES`.
 
-    `tasks` (`tables.AGENT_TASKS`) and `changes` (`tables.CHANGE_EVENTS`) should also hold the windows shortly
-    before, which show what is new about the affected tasks.
+    `tasks` (`tables.AGENT_TASKS`) and `changes` (`tables.CHANGE_EVENTS`) should reach back to the onsets, and hold
+    the windows shortly before, which show what is new about the affected tasks.
     """
     rows = []
+    by_agent = dict(list(tasks.groupby("agent")))
     for finding in findings:
-        cause = explain(finding, tasks, changes, Window(finding.window_start, finding.window_start + window))
+        onset = finding.onset or finding.window_start
+        affected = Window(onset, finding.window_start + window)
+        cause = explain(finding, by_agent.get(finding.agent, tasks[:0]), changes, affected, onset + window)
         rows.append(
             {
                 "window_start": finding.window_start,
                 "agent": finding.agent,
                 "type": finding.type,
+                "metric": finding.metric,
+                "state": str(finding.state),
                 "severity": str(finding.severity),
+                "onset": finding.onset,
+                "opened": finding.opened,
                 "observed": finding.observed,
                 "baseline": finding.baseline,
                 "effect": finding.effect,
-                "p_value": finding.p_value,
+                "effect_low": finding.effect_low,
+                "effect_high": finding.effect_high,
+                "evidence_nats": finding.evidence_nats,
                 "tasks": finding.tasks,
                 "root_cause": cause.root_cause,
                 "recommended_action": cause.recommended_action,
@@ -56,37 +66,57 @@ def anomalies_frame(
     return ANOMALIES.conform(pd.DataFrame(rows)) if rows else ANOMALIES.empty()
 
 
-def explain(finding: Finding, tasks: pd.DataFrame, changes: pd.DataFrame, window: Window) -> Cause:
-    """Name what the affected tasks have in common, and the latest change before them."""
+def explain(
+    finding: Finding, known: pd.DataFrame, changes: pd.DataFrame, affected_time: Window, began_by: datetime
+) -> Cause:
+    """Name what the affected tasks have in common, and the change that came with them.
+
+    `known` are tasks of the finding's agent. Those that began in `affected_time` are affected; the trouble had begun
+    by `began_by`.
+    """
     action = {Severity.CRITICAL: "IMMEDIATE", Severity.HIGH: "IMMEDIATE", Severity.MEDIUM: "INVESTIGATE"}.get(
         finding.severity, "MONITOR"
     )
     if finding.type == "data_gap":
         return Cause(finding.reason, action, ())
-    known = tasks[tasks["agent"] == finding.agent]
-    own = known[(known["start_time"] >= window.start) & (known["start_time"] < window.end)]
-    if finding.type == "latency_increase":
+    own = known[(known["start_time"] >= affected_time.start) & (known["start_time"] < affected_time.end)]
+    family = FAMILIES[finding.type]
+    if family == "latency":
         affected = own.sort_values("latency_ms", ascending=False)
         first = _slow_part(own)
+    elif family == "cost":
+        affected = own.sort_values(["cost_usd", "prompt_tokens"], ascending=False)
+        first = ""
+    elif family == "traffic":
+        affected, first = own[:0], ""
     else:
         affected = own[~own["ok"]] if (~own["ok"]).any() else own[own["error_count"] > 0]
         first = _dominant_error(affected)
     where = (_shared(affected, known, "model", "model"), _shared(affected, known, "program_version", "version"))
     common = ", ".join(part for part in (first, *where) if part)
-    change = latest_change(finding.agent, changes, window)
+    change = nearest_change(finding.agent, changes, affected_time, began_by)
     parts = (common, _change_in_words(change) if change is not None else "")
-    words = "; ".join(part for part in parts if part) or "No single error, model or version stands out"
+    words = "; ".join(part for part in parts if part) or NOTHING_FOUND.get(
+        family, "No single error, model or version stands out"
+    )
     return Cause(words, action, tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES)))
 
 
-def latest_change(agent: str, changes: pd.DataFrame, window: Window) -> pd.Series | None:
-    """The last change before the window's end, of the agent or of the whole fleet, at most two hours old."""
+def nearest_change(agent: str, changes: pd.DataFrame, affected: Window, began_by: datetime) -> pd.Series | None:
+    """The change, of the agent or of the whole fleet, that the trouble most likely came with.
+
+    That is the last one before `began_by`, at most two hours before the affected time. A first bad window may be
+    chance, so where there is none it is the first one after that; later ones are rather attempts to mend it.
+    """
     near = changes[
-        (changes["time"] >= window.start - CHANGE_LOOKBACK)
-        & (changes["time"] < window.end)
+        (changes["time"] >= affected.start - CHANGE_LOOKBACK)
+        & (changes["time"] < affected.end)
         & (changes["agent"].isna() | (changes["agent"] == agent))
-    ]
-    return near.sort_values("time").iloc[-1] if len(near) else None
+    ].sort_values("time")
+    earlier = near[near["time"] < began_by]
+    if len(earlier):
+        return earlier.iloc[-1]
+    return near.iloc[0] if len(near) else None
 
 
 def short_error(error_type: str) -> str:

@@ -15,11 +15,16 @@ import numpy as np
 import pandas as pd
 
 from perf_pipeline.fleet import FleetConfig, RatioPolicy, ScoreWeights
-from perf_pipeline.monitoring.detection import FLOOR_ERRORS_PER_TASK
 
 TREND_WINDOWS = 48
+TREND_REACH = 2 * TREND_WINDOWS
+"""So many windows back the scores of a trend are looked for: idle windows have none."""
+
 MIN_TREND_WINDOWS = 8
 TREND_P_VALUE = 0.05
+
+FLOOR_ERRORS_PER_TASK = 0.05
+"""A baseline below one error in twenty tasks is not told apart from it: one more error must not cost the score."""
 
 
 def score(
@@ -49,15 +54,16 @@ def add_scores(metrics: pd.DataFrame, history: pd.DataFrame, fleet: FleetConfig)
     columns = ["agent", "window_start", "score", "complete"]
     known = pd.concat([history[columns], scored[columns]], ignore_index=True)
     known = known[known["complete"] & known["score"].notna()].sort_values("window_start")
+    by_agent = dict(list(known.groupby("agent")))
     scored["trend"] = [
-        trend(
-            known[(known["agent"] == agent) & (known["window_start"] <= window_start)]["score"]
-            .tail(TREND_WINDOWS)
-            .to_numpy(dtype=float)
-        )
+        trend(_latest_scores(by_agent.get(agent, known[:0]), window_start))
         for agent, window_start in zip(scored["agent"], scored["window_start"], strict=True)
     ]
     return scored
+
+
+def _latest_scores(known: pd.DataFrame, window_start: pd.Timestamp) -> np.ndarray:
+    return known[known["window_start"] <= window_start]["score"].tail(TREND_WINDOWS).to_numpy(dtype=float)
 
 
 def _score_of(row: pd.Series, fleet: FleetConfig) -> float:

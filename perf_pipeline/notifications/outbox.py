@@ -38,14 +38,14 @@ def alerts(
     """An alert for each incident of high or critical severity; its key makes sure that it is said once.
 
     An incident last seen in a window that closed more than `act_within` ago is history once it is resolved: its
-    alert is recorded as withheld. While it is open, the windows that are still to be read decide.
+    alert is recorded as withheld. Until then, the windows that are still to be read decide.
     """
     messages = []
     for incident in incidents:
         if incident.severity not in ALERTED:
             continue
         old = incident.last_seen + window + act_within < now
-        if old and incident.state is IncidentState.OPEN:
+        if old and incident.state is not IncidentState.RESOLVED:
             continue
         text = alert_text(incident, timezone, [(trace, trace_url(trace)) for trace in incident.example_traces])
         messages.append(

@@ -11,6 +11,7 @@ import dagster as dg
 from perf_pipeline.delivery import deliver
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.notifications.outbox import alerts
+from perf_pipeline.records import NotificationState
 from resources.ledger import LedgerResource
 from resources.sources import Messenger, SpanSource
 
@@ -28,7 +29,9 @@ def slack_messages_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
         with ledger.open() as book:
             recent = book.incidents(now - max(fleet.act_within, fleet.catch_up) - fleet.window)
             for alert in alerts(recent, now, fleet.act_within, fleet.window, fleet.timezone, span_source.trace_url):
-                book.enqueue(alert)
+                if not book.enqueue(alert) and alert.state is NotificationState.PENDING:
+                    # An incident that was history when it became known has come back.
+                    book.release(alert)
             outcome = deliver(book, messenger, lambda: datetime.now(UTC))
         done = ", ".join(f"{count} {state}" for state, count in outcome.items())
         return dg.SkipReason(done or "Nothing to send.")

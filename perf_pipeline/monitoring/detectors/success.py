@@ -1,0 +1,115 @@
+"""Success: K ~ BetaBinomial(n; p, rho). Tasks of one window share their luck, which rho measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from scipy.special import gammaln
+
+from perf_pipeline.monitoring.detectors.judgement import Judgement, Observation
+
+PRIOR_TASKS = 20.0
+"""What the prior is worth beside an agent's own tasks."""
+
+PRIOR_DISPERSION, DISPERSION_WEIGHT = 0.02, 400.0
+"""An agent's rho begins here, and is its own once about so many pairs of tasks were seen."""
+
+DROPS = np.array([0.12, 0.25, 0.50])
+LOWEST, HIGHEST = 0.005, 0.995
+
+SUCCESSES, TASKS, SPREAD, EXCESS, PAIRS = range(5)
+
+
+class SuccessModel:
+    sums: tuple[str, ...] = ("successes", "tasks", "spread", "excess", "pairs")
+    seasons: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(self, assumed: float) -> None:
+        self.assumed = assumed
+
+    def judge(self, memory: np.ndarray, seasons: np.ndarray, seen: Observation) -> Judgement:  # noqa: ARG002
+        told = seen.present & (seen.tasks > 0)
+        n = np.where(told, seen.tasks, 1.0)
+        k = np.where(told, seen.successes, 1.0)
+        rate, error, rho = self.baseline(memory)
+        null = np.clip(rate - error, LOWEST, HIGHEST)
+        width = np.sqrt(rate * (1 - rate) * (1 + (n - 1) * rho) / n)
+        share = k / n
+        residual = (share - rate) / width
+        kept = n * np.clip(share, rate - 5 * width, rate + 5 * width)
+        variance = rate * (1 - rate)
+        increments = np.stack(
+            [
+                kept,
+                n,
+                n * (1 + (n - 1) * rho),
+                (kept - n * rate) ** 2 / variance - n,
+                n * (n - 1),
+            ],
+            axis=1,
+        )
+        healthy = _log_beta_binomial(k, n, null, rho)
+        changed = [_log_beta_binomial(k, n, np.maximum(null - drop, 0.02), rho) for drop in DROPS]
+        return Judgement(
+            seen=told,
+            log_ratios=np.stack(changed, axis=1) - healthy[:, None],
+            value=100 * share,
+            expected=100 * rate,
+            low=100 * np.clip(rate - 1.96 * np.hypot(width, error), 0, 1),
+            high=100 * np.clip(rate + 1.96 * np.hypot(width, error), 0, 1),
+            residual=np.where(told, residual, 0.0),
+            observed_term=k,
+            expected_term=n,
+            increments=increments,
+            chance=np.where(told & (k == 0), np.exp(_log_no_success(n, null, rho)), 1.0),
+        )
+
+    def baseline(self, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Success rate (0..1), its standard error, and rho."""
+        own = memory["trusted"]
+        assumed = self.prior(memory)
+        weight = own[:, TASKS] + PRIOR_TASKS
+        rate = np.clip((own[:, SUCCESSES] + assumed * PRIOR_TASKS) / weight, 0.02, 0.99)
+        rho = (own[:, EXCESS] + PRIOR_DISPERSION * DISPERSION_WEIGHT) / (own[:, PAIRS] + DISPERSION_WEIGHT)
+        rho = np.clip(rho, 0.002, 0.4)
+        error = np.sqrt(rate * (1 - rate) * (own[:, SPREAD] + PRIOR_TASKS)) / weight
+        return rate, error, rho
+
+    def prior(self, memory: np.ndarray) -> float:
+        """What is expected of an agent without history: between the fleet file's rate and that of the others."""
+        tasks = memory["trusted"][:, TASKS]
+        grown = tasks >= 60
+        weight = np.minimum(grown.sum(), 5.0)
+        fleet = np.median(memory["trusted"][grown, SUCCESSES] / tasks[grown]) if grown.any() else self.assumed
+        return float((2 * self.assumed + weight * fleet) / (2 + weight))
+
+    def learn_season(
+        self, memory: np.ndarray, seasons: np.ndarray, seen: Observation, told: Judgement, learns: np.ndarray
+    ) -> None:
+        """Success has no seasons of its own: what varies over the day is part of rho."""
+
+    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray) -> None:
+        """Nothing to do: the sums hold the whole baseline."""
+
+    def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rate, error, rho = self.baseline(memory)
+        row = np.arange(len(memory))
+        k, n = memory["seen_in_run"][row, size], memory["expected_in_run"][row, size]
+        now = (k + rate) / (n + 1)
+        windows = np.maximum(n / np.maximum(memory["tasks"] / np.maximum(memory["windows"], 1), 1), 1)
+        sampling = np.sqrt(now * (1 - now) * (1 + (n / windows - 1).clip(0) * rho) / np.maximum(n, 1))
+        return 100 * (rate - now), 100 * np.hypot(sampling, error)
+
+
+def _log_beta_binomial(k: np.ndarray, n: np.ndarray, rate: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """Logarithm of the beta-binomial probability, without the binomial coefficient, which ratios do not need."""
+    total = 1 / rho - 1
+    alpha, beta = rate * total, (1 - rate) * total
+    rise = gammaln(k + alpha) - gammaln(alpha) + gammaln(n - k + beta) - gammaln(beta)
+    return rise - gammaln(n + total) + gammaln(total)
+
+
+def _log_no_success(n: np.ndarray, rate: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    return _log_beta_binomial(np.zeros_like(n), n, rate, rho)

@@ -1,0 +1,122 @@
+"""Findings: what an agent does that it should not do, from the states of its detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from perf_pipeline.fleet import FleetConfig, Severity
+from perf_pipeline.monitoring.finding_facts import Facts, facts_of
+from perf_pipeline.monitoring.finding_words import in_words
+
+FAMILIES = {
+    "success_drop": "reliability",
+    "error_spike": "reliability",
+    "log_error_spike": "reliability",
+    "latency_increase": "latency",
+    "cost_spike": "cost",
+    "token_spike": "cost",
+    "silence": "traffic",
+    "traffic_drop": "traffic",
+    "traffic_surge": "traffic",
+    "score_drop": "score",
+    "data_gap": "data",
+}
+"""The family of each type of finding. Of findings that are equally severe, the type named first stands for all."""
+
+
+class FindingState(StrEnum):
+    """Pending may still be chance; open and recovering make an incident; resolved is told once, when it is over."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    RECOVERING = "recovering"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of `tables.ANOMALIES`, without its cause. Units are those of the table.
+
+    `reason` is what a source said of a data_gap.
+    """
+
+    window_start: datetime
+    agent: str
+    type: str
+    state: FindingState
+    severity: Severity
+    details: str
+    metric: str | None = None
+    onset: datetime | None = None
+    opened: datetime | None = None
+    observed: float = np.nan
+    baseline: float = np.nan
+    effect: float = np.nan
+    effect_low: float = np.nan
+    effect_high: float = np.nan
+    evidence_nats: float = np.nan
+    tasks: int = 0
+    reason: str = ""
+
+
+def findings_from_states(states: pd.DataFrame, windows: Collection[datetime], fleet: FleetConfig) -> list[Finding]:
+    """The findings in `windows`, in order of window, agent and detector.
+
+    `states` are rows of `tables.DETECTOR_STATES` (the memory is not needed): of these windows, and of those before
+    them back to the onsets for the agents with findings. What is missing of the past is missing in the figures.
+    """
+    wanted = states[states["window_start"].isin(list(windows)) & ~states["agent"].isin(fleet.ignored_agents)]
+    speaking = wanted[(wanted["phase"] != "quiet") | (wanted["event"] != "nothing")]
+    speaking = speaking[~_says_it_again(speaking)].sort_values(["window_start", "agent"], kind="stable")
+    keys = set(zip(speaking["agent"], speaking["finding"], strict=True))
+    pasts = {
+        key: rows.sort_values("window_start")
+        for key, rows in states[states["agent"].isin(speaking["agent"])].groupby(["agent", "finding"])
+        if key in keys
+    }
+    return [_finding(row, pasts[row["agent"], row["finding"]], fleet) for row in speaking.to_dict("records")]
+
+
+def _says_it_again(speaking: pd.DataFrame) -> pd.Series:
+    """Marks the scores whose agent has another finding: a score sums up what these say already."""
+    of_score = speaking["metric"] == "score"
+    others = speaking[~of_score & (speaking["phase"] != "quiet")]
+    explained = pd.MultiIndex.from_frame(others[["window_start", "agent"]])
+    return of_score & pd.MultiIndex.from_frame(speaking[["window_start", "agent"]]).isin(explained)
+
+
+def _finding(row: dict[str, Any], past: pd.DataFrame, fleet: FleetConfig) -> Finding:
+    facts = facts_of(row, past, fleet.detection)
+    state = FindingState.RESOLVED if row["phase"] == "quiet" else FindingState(row["phase"])
+    type = _type(str(row["finding"]), facts, fleet)
+    start = row["window_start"].to_pydatetime()
+    return Finding(
+        window_start=start,
+        agent=str(row["agent"]),
+        type=type,
+        state=state,
+        severity=Severity(row["severity"]),
+        details=in_words(type, state, facts, fleet.window, start, accepted=row["event"] == "new_normal"),
+        metric=str(row["metric"]),
+        onset=facts.onset,
+        opened=None if pd.isna(row["opened"]) else row["opened"].to_pydatetime(),
+        observed=facts.observed,
+        baseline=facts.baseline,
+        effect=facts.effect,
+        effect_low=facts.effect_low,
+        effect_high=facts.effect_high,
+        evidence_nats=facts.evidence_nats,
+        tasks=facts.tasks,
+    )
+
+
+def _type(finding: str, facts: Facts, fleet: FleetConfig) -> str:
+    silent = facts.total == 0 and facts.effect >= fleet.detection.traffic_drop.severity.critical
+    return "silence" if finding == "traffic_drop" and silent else finding
