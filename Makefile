@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-real check bench bench-cycle bench-sources screenshots clean
+.PHONY: help demo dev test test-real check bench bench-cycle bench-sources bench-detection screenshots clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -33,13 +33,16 @@ check: $(INSTALLED) ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: bench-cycle bench-sources ## All benchmarks
+bench: bench-cycle bench-sources bench-detection ## All benchmarks
 
 bench-cycle: $(INSTALLED) ## Times of a cycle of 7 agents and 1,000 spans, and of loading the definitions
 	$(BIN)/python -m benchmarks.cycle
 
 bench-sources: $(INSTALLED) ## Spans per second by every road, on a real Phoenix with 100,000 spans, and a window of a million
 	$(BIN)/python -m benchmarks.sources
+
+bench-detection: $(INSTALLED) ## Found, missed and false alarms on simulated fleets and the Numenta benchmark, beside other detectors
+	$(BIN)/python -m benchmarks.detection
 
 screenshots: $(INSTALLED) ## Pictures of Dagster's UI on the demo's data, into .demo/screenshots (needs Chromium)
 	$(BIN)/python -m pytest -m browser tests/browser

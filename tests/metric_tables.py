@@ -5,7 +5,7 @@ Windows are numbered as in `builders`: window 0 begins at START, and what comes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from perf_pipeline.fleet import DetectionPolicy
 from perf_pipeline.monitoring.detectors.engine import Detector
 from perf_pipeline.monitoring.detectors.fleet_memory import FleetMemory
 from perf_pipeline.monitoring.detectors.judgement import Judgement, Model, Observation
+from perf_pipeline.monitoring.detectors.lifecycle import Event
 from perf_pipeline.monitoring.detectors.memory import empty_memory, season_dtype
 from perf_pipeline.monitoring.detectors.registry import detectors
 from perf_pipeline.monitoring.detectors.replay import Step, replay
@@ -72,7 +73,7 @@ class Change:
 
 
 def agents(law: Law, windows: Iterable[int], seed: int, count: int = 1, changes: Sequence[Change] = ()) -> pd.DataFrame:
-    """`agent_metrics` of `count` agents, one row an agent and window, drawn from the law."""
+    """Metrics of `count` agents, one row an agent and window, drawn from the law: what detectors read."""
     numbers = np.array(windows)
     rng, size = np.random.default_rng(seed), (count, len(numbers))
 
@@ -82,7 +83,7 @@ def agents(law: Law, windows: Iterable[int], seed: int, count: int = 1, changes:
             values[(numbers >= change.start) & (numbers < change.end)] = getattr(change, name)
         return values
 
-    starts = pd.to_datetime(START) + numbers * LENGTH
+    starts = pd.DatetimeIndex(pd.Timestamp(START) + pd.to_timedelta(numbers * LENGTH.total_seconds(), unit="s"))
     clock = np.asarray(starts.hour + starts.minute / 60)
     rhythm = 1 - law.day_amplitude * np.cos(2 * np.pi * clock / 24)
     rhythm = rhythm * np.where(np.asarray(starts.dayofweek) >= 5, law.weekend, 1.0)
@@ -122,14 +123,12 @@ def agents(law: Law, windows: Iterable[int], seed: int, count: int = 1, changes:
         "score": unless_idle(score),
         "complete": np.ones(size, dtype=bool),
     }
-    return AGENT_METRICS.conform(
-        pd.DataFrame(
-            {
-                "agent": np.repeat([f"agent-{number:02}" for number in range(count)], len(numbers)),
-                "window_start": np.tile(starts, count),
-            }
-            | {name: values.reshape(-1) for name, values in columns.items()}
-        )
+    return pd.DataFrame(
+        {
+            "agent": np.repeat([f"agent-{number:02}" for number in range(count)], len(numbers)),
+            "window_start": np.tile(starts, count),
+        }
+        | {name: values.reshape(-1) for name, values in columns.items()}
     )
 
 
@@ -159,39 +158,49 @@ def watch(
     memory: FleetMemory | None = None,
     changes: pd.DataFrame | None = None,
     policy: DetectionPolicy = POLICY,
-    keep: Callable[[pd.DataFrame], pd.Series] | None = None,
+    since: int | None = None,
 ) -> pd.DataFrame:
-    """What the detectors said: a row for each finding, agent and window, in order of time.
+    """What the detectors said from window `since` on: a row for each window, finding and agent, in order of time.
 
-    Times are window numbers; -1 since 1970 is NaN (it has not happened). `keep` marks the rows that are of interest.
+    Windows are numbered as in the table, and NaN for what has not happened.
     """
-    said: list[pd.DataFrame] = []
+    said: list[dict[str, Any]] = []
 
     def note(step: Step) -> None:
-        told, outcome = step.told, step.outcome
-        columns: dict[str, Any] = {
-            "finding": step.detector.finding,
-            "agent": step.agents,
-            "number": step.index - FIRST,
-            "seen": told.seen,
-            "value": told.value,
-            "expected": told.expected,
-            "low": told.low,
-            "high": told.high,
-            "phase": outcome.phase,
-            "event": outcome.event,
-            "evidence": outcome.statistic,
-            "onset": np.where(outcome.onset < 0, np.nan, outcome.onset - FIRST),
-            "opened": np.where(outcome.opened < 0, np.nan, outcome.opened - FIRST),
-            "effect": outcome.effect,
-            "effect_error": outcome.effect_error,
-            "severity": outcome.severity,
-        }
-        rows = pd.DataFrame(columns)
-        said.append(rows if keep is None else rows[keep(rows)])
+        if since is not None and step.index - FIRST < since:
+            return
+        told, outcome, count = step.told, step.outcome, len(step.agents)
+        said.append(
+            {
+                "finding": [step.detector.finding] * count,
+                "agent": step.agents,
+                "number": np.full(count, step.index - FIRST),
+                "seen": told.seen,
+                "value": told.value,
+                "expected": told.expected,
+                "low": told.low,
+                "high": told.high,
+                "phase": outcome.phase,
+                "event": outcome.event,
+                "evidence": outcome.statistic,
+                "onset": np.where(outcome.onset < 0, np.nan, outcome.onset - FIRST),
+                "opened": np.where(outcome.opened < 0, np.nan, outcome.opened - FIRST),
+                "effect": outcome.effect,
+                "effect_error": outcome.effect_error,
+                "severity": outcome.severity,
+            }
+        )
 
     replay(table, some_detectors(findings, policy), LENGTH, HALF_LIFE, memory, changes, on_step=note)
-    return pd.concat(said, ignore_index=True)
+    return pd.DataFrame({name: np.concatenate([part[name] for part in said]) for name in said[0]})
+
+
+def events(said: pd.DataFrame) -> list[tuple[int, str]]:
+    """Number of the window and name of the event, of all that happened."""
+    happened = said[said["event"] > 0]
+    return [
+        (int(number), Event(event).name) for number, event in zip(happened["number"], happened["event"], strict=True)
+    ]
 
 
 def observation(number: int = 0, agents: int = 1, **measured: Any) -> Observation:
@@ -202,9 +211,14 @@ def observation(number: int = 0, agents: int = 1, **measured: Any) -> Observatio
     return Observation(FIRST + number, HOUR, np.ones(agents, dtype=bool), **values)
 
 
-def judged(model: Model, sums: dict[str, float], seen: Observation) -> Judgement:
-    """The window judged by a memory that holds these sums, and no seasons."""
-    memory = empty_memory(1, len(seen.tasks))[0]
+def knowing(model: Model, agents: int = 1, **sums: float) -> np.ndarray:
+    """Memories of agents whose baseline rests on these sums."""
+    memory = empty_memory(1, agents)[0]
     for name, value in sums.items():
         memory["trusted"][:, list(model.sums).index(name)] = value
-    return model.judge(memory, np.zeros(len(seen.tasks), dtype=season_dtype(model.seasons)), seen)
+    return memory
+
+
+def judged(model: Model, memory: np.ndarray, seen: Observation) -> Judgement:
+    """The window judged by agents that know no seasons."""
+    return model.judge(memory, np.zeros(len(memory), dtype=season_dtype(model.seasons)), seen)

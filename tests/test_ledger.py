@@ -230,6 +230,16 @@ def test_a_key_is_used_once_and_what_it_said_first_stays(ledger: Ledger) -> None
     assert [found.text for found in ledger.notifications()] == ["text"]
 
 
+def test_what_was_withheld_as_history_may_become_news_and_nothing_else_is_said_again(ledger: Ledger) -> None:
+    note = "The incident was over before it became known."
+    ledger.enqueue(message("withheld", state=NotificationState.WITHHELD, note=note))
+    ledger.enqueue(message("sent", state=NotificationState.SENT))
+    assert ledger.release(message("withheld", text="it is back"))
+    assert not ledger.release(message("sent", text="it is back"))
+    assert not ledger.release(message("unknown"))
+    assert ledger.deliverable(NOON, NOON) == [message("withheld", text="it is back")]
+
+
 def test_only_what_waits_and_is_due_or_was_abandoned_is_deliverable(ledger: Ledger) -> None:
     hour = timedelta(hours=1)
     due = [message("new"), message("due", not_before=NOON)]

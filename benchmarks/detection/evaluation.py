@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmarks.detection import clairvoyant, rivals
 from benchmarks.detection.scores import Scores
-from benchmarks.detection.scoring import score
+from benchmarks.detection.scoring import combine, score
 from benchmarks.detection.simulator import Simulation, simulate
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.monitoring.backtest import changes_of_state, findings_in
@@ -21,12 +21,14 @@ from perf_pipeline.monitoring.findings import FindingState
 
 OURS, CLAIRVOYANT = "perf-pipeline", "clairvoyant"
 # The clairvoyant's false alarms can be set near those of the detector that it is compared with.
-CLAIRVOYANT_BARS = (8.1, 8.6, clairvoyant.LOG_THRESHOLD, 9.6, 10.1)
+CLAIRVOYANT_BARS = (8.1, 8.6, clairvoyant.LOG_THRESHOLD, 9.6)
 DETECTORS = (OURS, *rivals.RIVALS, CLAIRVOYANT)
 WINDOW_MINUTES = 30
 NEW_AGENT_DAYS = 12
 
 World = Literal["incidents", "null", "new agent"]
+Judged = dict[str, Scores]
+"""Scores by detector."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,38 @@ class Job:
     world: World
 
 
-def judged(jobs: Iterable[Job], processes: int) -> Iterator[tuple[Job, dict[str, Scores]]]:
+@dataclass(frozen=True)
+class Evaluation:
+    """What each detector made of the fleets with incidents, without any, and of the agents that had just begun."""
+
+    seeds: dict[str, list[int]]
+    incidents: Judged
+    null: Judged
+    collapsing: Judged
+    healthy_new: Judged
+
+
+def evaluated(results: Iterable[tuple[Job, Judged]]) -> Evaluation:
+    """The scores of all jobs as one, whichever came first."""
+    results = sorted(results, key=lambda result: result[0].seed)
+    parts: dict[str, list[tuple[Job, Judged]]] = {"incidents": [], "null": [], "collapsing": [], "healthy new": []}
+    for job, judged_by in results:
+        collapses = (judged_by[OURS].outcomes["kind"] == "cold_start_collapse").any()
+        parts[("collapsing" if collapses else "healthy new") if job.world == "new agent" else job.world].append(
+            (job, judged_by)
+        )
+    return Evaluation(
+        {name: [job.seed for job, _ in part] for name, part in parts.items()},
+        *(_combined([judged_by for _, judged_by in part]) for part in parts.values()),
+    )
+
+
+def _combined(every: list[Judged]) -> Judged:
+    names = every[0] if every else ()
+    return {name: combine([judged_by[name] for judged_by in every]) for name in names}
+
+
+def judged(jobs: Iterable[Job], processes: int) -> Iterator[tuple[Job, Judged]]:
     """Each job with the scores of every detector, as they are done."""
     if processes == 1:
         yield from ((job, judge(job)) for job in jobs)
@@ -48,7 +81,7 @@ def judged(jobs: Iterable[Job], processes: int) -> Iterator[tuple[Job, dict[str,
             yield running[done], done.result()
 
 
-def judge(job: Job) -> dict[str, Scores]:
+def judge(job: Job) -> Judged:
     """The scores by detector; those of the clairvoyant at other bars under `clairvoyant_at(bar)`."""
     simulation = simulation_of(job)
     metrics, fleet = simulation.metrics, fleet_file()

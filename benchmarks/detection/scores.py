@@ -56,6 +56,7 @@ class Scores:
             "fast_within_3_windows": _share(fast["delay"] <= 2),
             "falls_to_zero": len(zero),
             "falls_to_zero_found_at_once": _share(zero["found_at_first_tasks"]),
+            "falls_to_zero_found_one_window_later": _share(zero["delay"] <= zero["first_tasks"] + 1),
             "falls_to_zero_critical_at_once": _share(zero["critical_at_first_tasks"]),
             "blips": len(self.blips),
             "blips_alarmed": _share(self.blips["alarmed"]),

@@ -89,6 +89,7 @@ OUTCOME_FLAGS = ["found", "zero_with_5_tasks", "found_at_first_tasks", "critical
 OUTCOME_COLUMNS = [
     *OUTCOME_FLAGS,
     "delay",
+    "first_tasks",
     "opened_same_type",
     "opened_same_family",
     "graded",
@@ -164,6 +165,7 @@ def _outcome(
         "grade_error": GRADES.index(graded) - GRADES.index(incident["severity"]) if len(alarms) and graded else np.nan,
         "clear": _is_clear(kind, float(incident["size"]), incident["severity"]),
         "zero_with_5_tasks": bool(is_zero and len(tasks) and tasks["tasks"].iloc[0] >= 5),
+        "first_tasks": (first_tasks - start) / step,
         "found_at_first_tasks": bool((alarms["window_start"] <= first_tasks).any()),
         "critical_at_first_tasks": bool((at_once["severity"] == "critical").any()),
     }

@@ -1,6 +1,5 @@
 """detector_states: the evidence on every metric of every agent, and what the detectors remember of them."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -85,14 +84,10 @@ def _pictures(store: Lake, newest: pd.DataFrame, end: datetime) -> dg.MarkdownMe
     told = told.drop_duplicates("agent").head(PLOTTED_AGENTS)
     if told.empty:
         return dg.MetadataValue.md("None.")
-    history = _history(store, list(told["agent"]), end - PLOTTED_TIME, end)
+    rows = store.scan(store.connect(), VERDICTS, end - PLOTTED_TIME, end)
+    history = VERDICTS.conform(rows.filter(rows.agent.isin(told["agent"].tolist())).to_pandas())
     parts = []
     for agent, finding in zip(told["agent"], told["finding"], strict=True):
         own = history[(history["agent"] == agent) & (history["finding"] == finding)]
         parts.append(plot_markdown(own.sort_values("window_start")))
     return dg.MetadataValue.md("\n\n".join(parts))
-
-
-def _history(store: Lake, agents: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
-    rows = store.scan(store.connect(), VERDICTS, start, end)
-    return VERDICTS.conform(rows.filter(rows.agent.isin(agents)).to_pandas())

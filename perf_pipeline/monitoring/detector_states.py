@@ -95,7 +95,7 @@ def expected_by(step: Step, memory: np.ndarray) -> np.ndarray:
 def _first_windows(metrics: pd.DataFrame, memory: FleetMemory | None, window: timedelta) -> dict[str, float]:
     """The number of the first window that each agent has rows in; -inf for those that the memory knows."""
     numbers = pd.Series(window_numbers(metrics["window_start"], window), index=metrics.index)
-    first = numbers.groupby(metrics["agent"]).min().to_dict()
+    first = {str(agent): float(number) for agent, number in numbers.groupby(metrics["agent"]).min().items()}
     return first | dict.fromkeys(memory.agents if memory else (), -np.inf)
 
 
@@ -144,7 +144,7 @@ def _verdicts(step: Step, before: np.ndarray, after: np.ndarray, fleet: FleetCon
         "effect": np.where(active, effect, np.nan),
         "effect_low": np.where(active, low, np.nan),
         "effect_high": np.where(active, high, np.nan),
-        "severity": np.where(active | ended, SEVERITIES[outcome.severity], None),
+        "severity": np.where(active | ended, SEVERITIES[outcome.severity], np.nan),
         "tasks": step.tasks.astype("int64"),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,7 +35,7 @@ class Facts:
     evidence_nats: float
 
 
-def facts_of(row: dict[str, Any], past: pd.DataFrame, policy: DetectionPolicy) -> Facts:
+def facts_of(row: Mapping[Hashable, Any], past: pd.DataFrame, policy: DetectionPolicy) -> Facts:
     """The facts of the finding in `row` of `tables.DETECTOR_STATES`; `past` are the rows of its agent and type.
 
     While a finding recovers, and when it is over, they are those of the last window in which it showed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -92,7 +92,7 @@ def _says_it_again(speaking: pd.DataFrame) -> pd.Series:
     return of_score & pd.MultiIndex.from_frame(speaking[["window_start", "agent"]]).isin(explained)
 
 
-def _finding(row: dict[str, Any], past: pd.DataFrame, fleet: FleetConfig) -> Finding:
+def _finding(row: Mapping[Hashable, Any], past: pd.DataFrame, fleet: FleetConfig) -> Finding:
     facts = facts_of(row, past, fleet.detection)
     state = FindingState.RESOLVED if row["phase"] == "quiet" else FindingState(row["phase"])
     type = _type(str(row["finding"]), facts, fleet)

@@ -91,7 +91,8 @@ def reconcile(
     for old in unmatched:
         if old.state is IncidentState.RESOLVED:
             continue
-        later = judged.of(old.agent)[judged.of(old.agent) > old.last_seen]
+        looked_at = judged.of(old.agent)
+        later = looked_at[looked_at.searchsorted(pd.Timestamp(old.last_seen), side="right") :]
         if len(later) or (old.opened_at >= since and old.last_seen < until):
             ended = later[0].to_pydatetime() if len(later) else old.last_seen
             result.append(replace(old, state=IncidentState.RESOLVED, resolved_at=ended))

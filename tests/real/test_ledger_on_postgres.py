@@ -60,7 +60,10 @@ def test_what_is_recorded_is_read_back_equal(ledger: Ledger) -> None:
         severity=Severity.CRITICAL,
         state=IncidentState.OPEN,
         onset=NOW,
+        opened_at=NOW,
         last_seen=NOW,
+        resolved_at=None,
+        reopened=0,
         root_cause="TimeoutError",
         recommended_action="IMMEDIATE",
         details="down",
@@ -71,6 +74,8 @@ def test_what_is_recorded_is_read_back_equal(ledger: Ledger) -> None:
         ledger.record_incidents([incident])
     assert ledger.health(NOW, NOW + timedelta(minutes=30)) == [health]
     assert ledger.incidents(NOW) == [incident]
+    ledger.record_incidents([replace(incident, severity=Severity.LOW, reopened=1, resolved_at=NOW)])
+    assert ledger.incidents(NOW) == [replace(incident, reopened=1, resolved_at=NOW)]
 
 
 def test_of_many_senders_one_gets_a_message(ledger: Ledger) -> None:

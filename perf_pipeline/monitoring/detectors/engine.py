@@ -22,13 +22,14 @@ from perf_pipeline.monitoring.detectors.lifecycle import (
 )
 from perf_pipeline.monitoring.detectors.memory import SUMS
 
-CAPS = np.array([-4.1, -1.1, 0.85])
+CAPS = np.array([-3.6, -0.6, 0.85])
 """The most that one window may say for each size of change, in nats above the bar: alone it opens nothing."""
 
 BLOCK = 8
 """Windows whose residuals are added up to see whether neighbours share their luck."""
 
 BLOCK_PRIOR, BLOCK_FADING = 12.0, 0.98
+CALIBRATION_PRIOR, CALIBRATION_FADING, CALIBRATION_CAP = 100.0, 0.998, 6.0
 LONGEST_RUN_DAYS = 3
 
 REGIME_WEIGHT = 1 / 7
@@ -115,7 +116,8 @@ def step(
     told = _side_by_side(judgements)
     every = memory.reshape(-1)
     mature = is_mature(every)
-    ratios = np.minimum(told.log_ratios * _tempering(every)[:, None], panel.caps)
+    tempered = told.log_ratios * _tempering(every)[:, None]
+    ratios = np.minimum(tempered - _miscalibration(every), panel.caps)
     gather(every, ratios, told.seen, seen.index, told.observed_term, told.expected_term)
     memory["last"] = np.where(seen.present, seen.index, memory["last"])
     memory["first"] = np.where(seen.present & (memory["first"] < 0), seen.index, memory["first"])
@@ -127,7 +129,7 @@ def step(
     effect, error = (np.concatenate(parts) for parts in zip(*effects, strict=True))
     outcome = advance(every, told, ratios, seen.index, panel.bars, size, effect, error)
     _learn_seasons(panel, memory, seasons, seen, judgements, outcome, frozen)
-    _learn(every, told, seen, np.tile(seen.tasks, len(memory)), mature, outcome, frozen.reshape(-1))
+    _learn(every, told, tempered, seen, np.tile(seen.tasks, len(memory)), mature, outcome, frozen.reshape(-1))
     return memory, seasons, judgements, outcome
 
 
@@ -165,6 +167,24 @@ def _tempering(memory: np.ndarray) -> np.ndarray:
     return np.where(memory["residual"] > 0, 1 / np.clip(inflation, 1.0, 10.0), 1.0)
 
 
+def _miscalibration(memory: np.ndarray) -> np.ndarray:
+    """Nats to take from a window's log ratios (one per size), so that the mean ratio of healthy windows is at most 1.
+
+    Evidence adds up only where that holds. Where an agent's noise has a heavier tail than its model, the mean of its
+    past ratios says by how much it does not.
+    """
+    windows = memory["ratio_windows"][:, None] + CALIBRATION_PRIOR
+    mean = (memory["ratios"] + CALIBRATION_PRIOR) / windows
+    return np.log(np.maximum(mean, 1.0))
+
+
+def _learn_calibration(memory: np.ndarray, tempered: np.ndarray, clean: np.ndarray) -> None:
+    fading = np.where(clean, CALIBRATION_FADING, 1.0)
+    ratios = np.exp(np.minimum(tempered, CALIBRATION_CAP))
+    memory["ratios"] = fading[:, None] * memory["ratios"] + np.where(clean[:, None], ratios, 0.0)
+    memory["ratio_windows"] = fading * memory["ratio_windows"] + clean
+
+
 def _learn_seasons(
     panel: Panel,
     memory: np.ndarray,
@@ -192,6 +212,7 @@ def _learn_seasons(
 def _learn(
     memory: np.ndarray,
     told: Judgement,
+    tempered: np.ndarray,
     seen: Observation,
     tasks: np.ndarray,
     mature: np.ndarray,
@@ -225,6 +246,7 @@ def _learn(
     if newly_mature.any():
         forget_evidence(memory, newly_mature)
     _learn_shared_luck(memory, np.clip(told.residual, -3, 3), clean)
+    _learn_calibration(memory, tempered, clean)
 
 
 def _learn_shared_luck(memory: np.ndarray, residual: np.ndarray, clean: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 For each size of change j with likelihood ratio L_j of a window, `R_j ← L_j (R_j + 1)`. Their mean over j is the
 statistic. While nothing has changed and the model of the baseline holds, its expectation after t windows is t, so
-the mean number of windows until it first exceeds A is at least A (Pollak 1985; Shin, Ramdas and Rinaldo 2022 for
+the mean number of windows until it first exceeds A is at least A (Pollak 1987; Shin, Ramdas and Rinaldo 2022 for
 any e-process). Beside it runs Page's CUSUM of the same ratios: its last zero dates the change, and the sums since
 then estimate its size. Ratios of one window are capped, which keeps the bound and lets no single window decide.
 """

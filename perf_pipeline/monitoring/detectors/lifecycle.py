@@ -1,9 +1,9 @@
 """When evidence becomes a finding, and when it ends: quiet → pending → open → recovering → resolved.
 
-A change opens when its evidence passes the bar, its effect matters, and a second window confirms it. Two things open
-at once: a total loss of success over several tasks, and a window so clear that no second one is needed. A finding
-ends when the evidence *for health* stands 100 to 1 over more than one window, so a lucky window closes nothing, and
-silence proves nothing. What lasts for `new_normal_windows` becomes the baseline.
+A change opens when its evidence passes the bar, its effect matters, and a second window confirms it. Only a total
+loss of success over several tasks opens at once. A finding ends when the evidence *for health* stands 100 to 1 over
+more than one window, so a lucky window closes nothing, and silence proves nothing. What lasts for
+`new_normal_windows` becomes the baseline.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ from perf_pipeline.monitoring.detectors.memory import NEVER
 PENDING_BELOW_BAR = 4.0
 """Nats below the bar from which a finding is pending."""
 
-CONFIRMATION = 0.7
+CONFIRMATION = 0.6
 """Nats that the other windows of a run must add to its strongest."""
-
-SUDDEN = 18.0
-"""Nats of a single window that need no confirmation."""
 
 RECOVERING, RESOLVED = 1.5, 4.6
 """Nats for health: a finding is recovering from the first, and resolved at the second (ln 100)."""
@@ -157,8 +154,8 @@ def advance(
     began = memory["began"][row, size]
 
     collapsed = _collapsed(memory, told) & bars.absolute
-    matters = running & (strength >= bars.evidence) & (effect >= bars.effect)
-    matters &= is_mature(memory) & _confirmed(memory, told)
+    enough = running & (strength >= bars.evidence) & _confirmed(memory)
+    matters = enough & (effect >= bars.effect) & is_mature(memory)
     opens = ~was_open & told.seen & (matters | collapsed)
     memory["opened"] = np.where(opens, index, memory["opened"])
     memory["onset"] = np.where(opens, np.where(began >= 0, began, index), memory["onset"])
@@ -197,9 +194,9 @@ def advance(
     return outcome
 
 
-def _confirmed(memory: np.ndarray, told: Judgement) -> np.ndarray:
-    others = (memory["run"] - memory["peak"]).max(axis=1)
-    return (others >= CONFIRMATION) | (told.log_ratios.max(axis=1) >= SUDDEN)
+def _confirmed(memory: np.ndarray) -> np.ndarray:
+    """Whether the other windows of a run speak for the change too, not only its strongest."""
+    return (memory["run"] - memory["peak"]).max(axis=1) >= CONFIRMATION
 
 
 def _weigh_recovery(memory: np.ndarray, told: Judgement, ratio: np.ndarray, was_open: np.ndarray) -> np.ndarray:

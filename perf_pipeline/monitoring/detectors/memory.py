@@ -36,6 +36,8 @@ def _record() -> np.dtype:
         "block_windows": number,
         "block_squares": number,
         "blocks": number,
+        "ratios": per_size,
+        "ratio_windows": number,
         "ratio": per_size,
         "run": per_size,
         "peak": per_size,
