@@ -137,6 +137,14 @@ def metrics(*rows: Row) -> pd.DataFrame:
     return frame(AGENT_METRICS, rows)
 
 
+def with_planned_change(table: pd.DataFrame, number: int, agent: str | None = None) -> pd.DataFrame:
+    """The table with a planned change in window `number` of the agent, or of the whole fleet."""
+    touched = table["window_start"] == pd.Timestamp(START + number * LENGTH)
+    touched &= (table["agent"] == agent) if agent else True
+    before = table["planned_changes"].fillna(0) if "planned_changes" in table else 0
+    return table.assign(planned_changes=before + touched.astype(int))
+
+
 def detector(finding: str, policy: DetectionPolicy = POLICY) -> Detector:
     (wanted,) = [every for every in detectors(policy, LENGTH) if every.finding == finding]
     return wanted
@@ -156,7 +164,6 @@ def watch(
     table: pd.DataFrame,
     findings: Collection[str] | None = None,
     memory: FleetMemory | None = None,
-    changes: pd.DataFrame | None = None,
     policy: DetectionPolicy = POLICY,
     since: int | None = None,
 ) -> pd.DataFrame:
@@ -191,7 +198,7 @@ def watch(
             }
         )
 
-    replay(table, some_detectors(findings, policy), LENGTH, HALF_LIFE, memory, changes, on_step=note)
+    replay(table, some_detectors(findings, policy), LENGTH, HALF_LIFE, memory, on_step=note)
     return pd.DataFrame({name: np.concatenate([part[name] for part in said]) for name in said[0]})
 
 
@@ -203,12 +210,13 @@ def events(said: pd.DataFrame) -> list[tuple[int, str]]:
     ]
 
 
-def observation(number: int = 0, agents: int = 1, **measured: Any) -> Observation:
-    """A window of all agents; numbers stand for all of them, and what is not named was not measured."""
+def observation(agents: int = 1, **measured: Any) -> Observation:
+    """Window 0 of all agents; numbers stand for all of them, and what is not named was not measured."""
     names = [field.name for field in fields(Observation)][3:]
     values = {name: np.broadcast_to(np.asarray(measured.pop(name, np.nan), float), agents).copy() for name in names}
     assert not measured
-    return Observation(FIRST + number, HOUR, np.ones(agents, dtype=bool), **values)
+    values["changed"] = values["changed"] > 0
+    return Observation(FIRST, HOUR, np.ones(agents, dtype=bool), **values)
 
 
 def knowing(model: Model, agents: int = 1, **sums: float) -> np.ndarray:

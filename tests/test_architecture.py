@@ -166,7 +166,12 @@ def test_only_the_definitions_and_the_commands_read_the_environment() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"}
     }
-    assert readers <= {"perf_pipeline.definitions", "perf_pipeline.cli", "perf_pipeline.demo.run"}
+    assert readers <= {
+        "perf_pipeline.backtest_command",
+        "perf_pipeline.cli",
+        "perf_pipeline.definitions",
+        "perf_pipeline.demo.run",
+    }
 
 
 def test_resources_know_tables_and_records_and_nothing_else_of_the_pipeline() -> None:

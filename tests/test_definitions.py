@@ -55,7 +55,7 @@ def test_the_graph_leads_from_telemetry_to_decisions(definitions: dg.Definitions
         "task_states": set(),
         "change_events": set(),
         "agent_tasks": {"raw_spans", "task_states"},
-        "agent_metrics": {"agent_tasks", "raw_logs"},
+        "agent_metrics": {"agent_tasks", "raw_logs", "change_events"},
         "detector_states": {"agent_metrics"},
         "anomalies": {"detector_states", "agent_tasks", "change_events"},
         "optimization_decisions": {"agent_metrics", "anomalies", "task_counts"},

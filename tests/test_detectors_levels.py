@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perf_pipeline.monitoring.detectors.levels import COST, LATENCY, SCORE, TOKENS, LevelModel
+from perf_pipeline.monitoring.detectors.levels import COST, LATENCY, SCORE, TOKENS, LevelModel, LevelSettings
 from tests.builders import START, Row, metrics_row
 from tests.metric_tables import DAY, Change, Law, agents, judged, knowing, memory_after, metrics, observation, watch
 
@@ -97,7 +98,7 @@ def test_spread_within_is_learnt_from_numbers_of_tasks_where_nobody_measured_it(
 
 
 def test_a_window_of_few_tasks_says_less() -> None:
-    slow = {"latency_log_mean": math.log(2000), "latency_log_sd": 0.6}
+    slow: dict[str, Any] = {"latency_log_mean": math.log(2000), "latency_log_sd": 0.6}
     memory = known_agents(LATENCY_MODEL, 1, math.log(1000), 0.1, 0.6)
     one, ten, hundred = (
         judged(LATENCY_MODEL, memory, observation(tasks=tasks, **slow)).log_ratios.max() for tasks in (1, 10, 100)
@@ -109,11 +110,11 @@ def slow_windows(times: float, windows: int, tasks: int = 10) -> pd.DataFrame:
     return metrics(*(metrics_row(number=number, tasks=tasks, latency_ms=1000 * times) for number in range(windows)))
 
 
-def ordinary_past(tasks: int = 10, **columns: object) -> pd.DataFrame:
+def ordinary_past(tasks: int = 10) -> pd.DataFrame:
     """Days in which latencies go up and down a little."""
     return metrics(
         *(
-            metrics_row(number=number, tasks=tasks, latency_ms=(900.0, 1100.0, 1000.0)[number % 3], **columns)
+            metrics_row(number=number, tasks=tasks, latency_ms=(900.0, 1100.0, 1000.0)[number % 3])
             for number in range(-4 * DAY, 0)
         )
     )
@@ -180,20 +181,21 @@ def test_nothing_is_expected_of_an_agent_before_its_first_window() -> None:
 
 @pytest.mark.parametrize("settings", [COST, TOKENS])
 @pytest.mark.parametrize("total", [np.nan, 0.0])
-def test_cost_and_tokens_that_are_missing_or_zero_say_nothing(settings: object, total: float) -> None:
-    model = LevelModel(settings)  # type: ignore[arg-type]
-    told = judged(model, known_agents(model, 1, 0.0, 0.1, 0.5), observation(tasks=10, **{model.settings.field: total}))
+def test_cost_and_tokens_that_are_missing_or_zero_say_nothing(settings: LevelSettings, total: float) -> None:
+    model = LevelModel(settings)
+    measured: dict[str, Any] = {settings.field: total}
+    told = judged(model, known_agents(model, 1, 0.0, 0.1, 0.5), observation(tasks=10, **measured))
     assert not told.seen.any()
     assert np.isfinite(told.log_ratios).all()
     assert np.isfinite(told.increments).all()
 
 
 def test_an_agent_whose_tokens_come_and_go_is_judged_where_they_are() -> None:
-    def row(number: int, tokens: float) -> Row:
-        return metrics_row(number=number, tasks=10, total_tokens=tokens, cost_usd=tokens * 1e-5)
+    def row(number: int, tokens: float | None) -> Row:
+        cost = np.nan if tokens is None else tokens * 1e-5
+        return metrics_row(number=number, tasks=10, total_tokens=tokens, cost_usd=cost)
 
-    past = [row(number, (19000, 0, 21000, pd.NA)[number % 4]) for number in range(-4 * DAY, 0)]
-    past = [one if one["total_tokens"] is not pd.NA else one | {"cost_usd": np.nan} for one in past]
+    past = [row(number, (19000, 0, 21000, None)[number % 4]) for number in range(-4 * DAY, 0)]
     dear = [row(number, 80000) for number in range(3)]
     said = watch(metrics(*past, *dear), {"token_spike", "cost_spike"})
     said = said[said["event"] > 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 from perf_pipeline.monitoring.detectors.fleet_memory import FleetMemory
 from perf_pipeline.monitoring.detectors.lifecycle import Phase
-from tests.builders import Row, change, changes, metrics_row
+from tests.builders import Row, metrics_row
 from tests.metric_tables import (
     DAY,
     POLICY,
@@ -22,6 +23,7 @@ from tests.metric_tables import (
     metrics,
     some_detectors,
     watch,
+    with_planned_change,
 )
 
 SUCCESS = {"success_drop"}
@@ -38,7 +40,7 @@ def known_agent(tasks: int = 10, days: int = 4) -> FleetMemory:
     return memory_after(metrics(*rows), SUCCESS)
 
 
-def row(number: int, tasks: int = 10, successes: int = 9, **columns: object) -> Row:
+def row(number: int, tasks: int = 10, successes: int = 9, **columns: Any) -> Row:
     return metrics_row(number=number, tasks=tasks, successes=successes, errors=tasks - successes, **columns)
 
 
@@ -106,7 +108,7 @@ def test_the_failure_of_four_tasks_alone_does_not_open() -> None:
 def test_a_window_however_bad_waits_for_a_second_unless_all_success_is_lost(before: int) -> None:
     alone = go_on(before, 4, tasks=40, memory=known_agent(40))
     assert not alone["event"].any()
-    confirmed = go_on(before, 4, 30, tasks=40, memory=known_agent(40))
+    confirmed = go_on(before, 4, 24, tasks=40, memory=known_agent(40))
     assert events(confirmed) == [(2, "OPENED")]
 
 
@@ -345,10 +347,9 @@ def test_there_is_no_alarm_by_comparison_before_an_agent_is_known() -> None:
 # Planned changes
 
 
-def after_a_deployment(successes: list[int], at: int = 0, agent: str | None = "InboundAgent") -> pd.DataFrame:
-    rows = [row(number, 10, count) for number, count in enumerate(successes)]
-    planned = changes(change(at * 1800.0, "new version", agent))
-    return watch(metrics(*rows), SUCCESS, known_agent(), planned)
+def after_a_deployment(successes: list[int], agent: str | None = None) -> pd.DataFrame:
+    rows = metrics(*(row(number, 10, count) for number, count in enumerate(successes)))
+    return watch(with_planned_change(rows, 0, agent), SUCCESS, known_agent())
 
 
 def test_after_a_planned_change_the_baseline_moves_to_the_new_level_within_a_day() -> None:
@@ -367,7 +368,7 @@ def test_a_better_version_is_measured_by_what_it_can_do() -> None:
     better = [row(number, 10, 9 + number % 2) for number in range(DAY)]
     falls_back = [row(number, 10, 5 + number % 3) for number in range(DAY, 2 * DAY)]
     table = metrics(*better, *falls_back)
-    with_plan, without = (events(watch(table, SUCCESS, poor, plan)) for plan in (changes(change(0, "promoted")), None))
+    with_plan, without = (events(watch(one, SUCCESS, poor)) for one in (with_planned_change(table, 0), table))
     assert [name for _, name in with_plan] == ["OPENED"]
     assert with_plan[0][0] > DAY
     assert not without
@@ -385,15 +386,23 @@ def test_the_loss_of_all_success_at_the_change_opens_at_once() -> None:
     assert events(after_a_deployment([0, 0])) == [(0, "OPENED")]
 
 
-def test_a_change_of_another_agent_changes_nothing() -> None:
+def test_a_change_of_one_agent_is_not_one_of_another() -> None:
     noise = [9, 8, 10, 7, 9]
-    pd.testing.assert_frame_equal(after_a_deployment(noise, agent="AuditAgent"), go_on(*noise))
+    other = metrics(*(metrics_row("AuditAgent", number, tasks=10, successes=9) for number in range(5)))
+    mine = metrics(*(row(number, 10, count) for number, count in enumerate(noise)))
+    both = pd.concat([mine, other], ignore_index=True)
+    unplanned, theirs, ours = (
+        watch(table, SUCCESS, known_agent())
+        for table in (both, with_planned_change(both, 0, "AuditAgent"), with_planned_change(both, 0, "InboundAgent"))
+    )
+    of_mine = unplanned["agent"] == "InboundAgent"
+    pd.testing.assert_frame_equal(theirs[of_mine], unplanned[of_mine])
+    assert not ours[of_mine].equals(unplanned[of_mine])
 
 
-def test_a_change_counts_in_the_window_that_holds_it() -> None:
+def test_a_change_counts_from_its_own_window_on() -> None:
     noise = [9, 8, 10, 7, 9, 8]
-    planned = changes(change(3 * 1800.0 + 1700, "late in window 3", "InboundAgent"))
     rows = metrics(*(row(number, 10, count) for number, count in enumerate(noise)))
-    with_change, without = watch(rows, SUCCESS, known_agent(), planned), go_on(*noise)
-    same = (with_change["expected"] == without["expected"]).tolist()
+    changed = watch(with_planned_change(rows, 3), SUCCESS, known_agent())
+    same = (changed["expected"] == go_on(*noise)["expected"]).tolist()
     assert same == [True, True, True, False, False, False]

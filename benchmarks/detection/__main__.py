@@ -35,10 +35,9 @@ def main() -> None:
     arguments = _arguments()
     if not (arguments.nab / "score.py").is_file():
         sys.exit(f"There is no {arguments.nab / 'score.py'}: give the folder of NAB's series with --nab.")
-    began = time.monotonic()
+    began, fleet = time.monotonic(), fleet_file()
     jobs = _quick_jobs() if arguments.quick else _evaluation_jobs(arguments.seeds)
     evaluation = evaluated(_logged(jobs, arguments.processes))
-    fleet = fleet_file()
     grown = grown_memory(fleet)
     throughput = [measure(agents, grown, fleet) for agents in AGENTS]
     log.log("Scoring the NAB series")
@@ -90,7 +89,7 @@ def _seeds_in_words(evaluation: Evaluation, *, quick: bool) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=24, help="fleets with incidents, and as many without")
+    parser.add_argument("--seeds", type=int, default=20, help="fleets with incidents, and as many without")
     parser.add_argument("--quick", action="store_true", help="a few tuning seeds, to try the benchmark")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--nab", type=Path, default=DEFAULT_FOLDER, help="the folder of NAB's series")

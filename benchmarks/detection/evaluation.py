@@ -21,7 +21,7 @@ from perf_pipeline.monitoring.findings import FindingState
 
 OURS, CLAIRVOYANT = "perf-pipeline", "clairvoyant"
 # The clairvoyant's false alarms can be set near those of the detector that it is compared with.
-CLAIRVOYANT_BARS = (8.1, 8.6, clairvoyant.LOG_THRESHOLD, 9.6)
+CLAIRVOYANT_BARS = (8.6, clairvoyant.LOG_THRESHOLD, 9.6)
 DETECTORS = (OURS, *rivals.RIVALS, CLAIRVOYANT)
 WINDOW_MINUTES = 30
 NEW_AGENT_DAYS = 12

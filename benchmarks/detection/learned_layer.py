@@ -26,7 +26,7 @@ from benchmarks.detection.evaluation import fleet_file
 from benchmarks.detection.forest import FIRST_DAYS, TRAINING_DAYS, TREES, Floats, joint_residuals, unusualness
 from benchmarks.detection.rivals import FINDING_COLUMNS
 from benchmarks.detection.scores import Scores
-from benchmarks.detection.scoring import combine, score
+from benchmarks.detection.scoring import combine, instants, score
 from benchmarks.detection.simulator import Simulation, simulate
 from perf_pipeline.monitoring.backtest import findings_in
 
@@ -127,7 +127,7 @@ def lowest_within(budget: float, rate: Callable[[float], float]) -> float | None
 def forest_findings(
     agents: tuple[str, ...], windows: pd.DatetimeIndex, unusual: Floats, threshold: float, *, gathers: bool
 ) -> pd.DataFrame:
-    """An alarm where a window is too unusual, `QUIET_WINDOWS` after the last. It names no metric, so it fits every kind."""
+    """An alarm where a window is too unusual, `QUIET_WINDOWS` after the last; it names no metric, so it fits all."""
     rows = []
     for agent, values in zip(agents, unusual, strict=True):
         alarms = _gathered(values) > threshold if gathers else values > threshold
@@ -157,8 +157,8 @@ def _judge(one: Observed, share: float, threshold: float, *, gathers: bool) -> S
 def _said_already(forest: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
     said = np.zeros(len(forest), dtype=bool)
     for agent, mine in own.groupby("agent"):
-        at = forest["window_start"].to_numpy()[:, None] - mine["window_start"].to_numpy()[None, :]
-        near = ((at >= np.timedelta64(0)) & (at <= SAME_TROUBLE.to_numpy())).any(axis=1)
+        at = instants(forest["window_start"])[:, None] - instants(mine["window_start"])[None, :]
+        near = ((at >= 0) & (at <= SAME_TROUBLE // pd.Timedelta(microseconds=1))).any(axis=1)
         said |= near & (forest["agent"] == agent).to_numpy()
     return said
 

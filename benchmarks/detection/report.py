@@ -133,7 +133,7 @@ def by_kind(evaluation: Evaluation) -> Table:
 
 def false_alarms(evaluation: Evaluation, bound: float) -> Table:
     """Ours by type, from day 3, with incidents and without, beside what the policy allows."""
-    table = Table("Type", title=f"False alarms an agent-week by type (policy: at most {bound:g} for an agent in all)")
+    table = Table("Type", title=f"False alarms an agent-week by type (policy: {bound:g} in all)")
     worlds = {"fleets with incidents": evaluation.incidents[OURS], "fleets without": evaluation.null[OURS]}
     counts = {}
     for name, scores in worlds.items():

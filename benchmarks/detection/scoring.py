@@ -121,18 +121,18 @@ def _verdicts(
     alarmed = np.zeros(len(blips), dtype=bool)
     incidents_of, blips_of = _by_agent(incidents), _by_agent(blips.assign(place=np.arange(len(blips))))
     for agent, alarms in _by_agent(opened).items():
-        at, places = _instants(alarms["window_start"])[:, None], alarms.index.to_numpy()
+        at, places = instants(alarms["window_start"])[:, None], alarms.index.to_numpy()
         if agent in blips_of:
             mine = blips_of[agent]
-            start = _instants(mine["window_start"])
-            near = (start <= at) & (at <= _instants(mine["window_start"] + AFTER_END * step))
+            start = instants(mine["window_start"])
+            near = (start <= at) & (at <= instants(mine["window_start"] + AFTER_END * step))
             verdicts[places[near.any(axis=1)]] = "blip"
         else:
             mine, near = blips, np.zeros((len(alarms), 0), dtype=bool)
         inside = np.zeros((len(alarms), 1), dtype=bool)
         if agent in incidents_of:
             theirs = incidents_of[agent]
-            inside = (_instants(theirs["start"]) <= at) & (at <= _instants(theirs["end"] + AFTER_END * step))
+            inside = (instants(theirs["start"]) <= at) & (at <= instants(theirs["end"] + AFTER_END * step))
             fitting = np.array([[fits(name, kind) for kind in theirs["kind"]] for name in alarms["type"]])
             verdicts[places[inside.any(axis=1)]] = "neutral"
             verdicts[places[(inside & fitting).any(axis=1)]] = "true"
@@ -141,7 +141,8 @@ def _verdicts(
     return verdicts, alarmed
 
 
-def _instants(times: pd.Series) -> NDArray[np.int64]:
+def instants(times: pd.Series) -> NDArray[np.int64]:
+    """Microseconds since 1970."""
     return pd.DatetimeIndex(times).as_unit("us").asi8
 
 

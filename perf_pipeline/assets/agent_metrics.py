@@ -1,6 +1,6 @@
 """agent_metrics: tasks summed up per agent and window, with what was expected, score and trend."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import ibis
@@ -12,14 +12,18 @@ from perf_pipeline.detector_memory import memory_before
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.expectations import add_expectations
 from perf_pipeline.monitoring.metrics import fill_windows, metrics_from_tasks
+from perf_pipeline.monitoring.planned_changes import count_planned_changes, new_versions
 from perf_pipeline.monitoring.score import TREND_REACH, add_scores
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import SourceHealth, SourceStatus
-from perf_pipeline.tables import AGENT_METRICS
-from resources.lake import LakeResource
+from perf_pipeline.tables import AGENT_METRICS, AGENT_TASKS, CHANGE_EVENTS
+from resources.lake import Lake, LakeResource
 from resources.ledger import LedgerResource
 
 TREND_COLUMNS = ("agent", "window_start", "score", "complete")
+
+VERSIONS_LOOKBACK = timedelta(days=1)
+"""A program version that an agent did not use for so long is a new one."""
 
 
 def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
@@ -29,6 +33,7 @@ def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         "performance",
         {"duckdb", "parquet"},
         [advisory_spec(AGENT_METRICS, FLEET_AT_WORK, "In every complete window at least one agent did something.")],
+        deps=[CHANGE_EVENTS.name],
     )
     def agent_metrics(
         context: dg.AssetExecutionContext,
@@ -45,6 +50,7 @@ def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         incomplete = incomplete_windows(windows, health, datetime.now(UTC))
         table = fill_windows(observed, raw_logs, fleet.agent_names, windows, incomplete)
         store = lake.open()
+        table["planned_changes"] = _planned_changes(table, agent_tasks, store, windows, fleet)
         history = store.read(AGENT_METRICS.view(*TREND_COLUMNS), first - TREND_REACH * fleet.window, first)
         expected = add_expectations(table, memory_before(first, store, fleet), fleet)
         frame = AGENT_METRICS.conform(add_scores(expected, history, fleet))
@@ -62,6 +68,17 @@ def agent_metrics_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         )
 
     return agent_metrics
+
+
+def _planned_changes(
+    table: pd.DataFrame, tasks: pd.DataFrame, store: Lake, windows: list[Window], fleet: FleetConfig
+) -> pd.Series:
+    first, last = windows[0].start, windows[-1].end
+    connection = store.connect()
+    earlier = store.scan(connection, AGENT_TASKS, first - VERSIONS_LOOKBACK, first)
+    used = earlier.select("agent", "program_version", "start_time").to_pandas()
+    changes = store.read(CHANGE_EVENTS, first, last)
+    return count_planned_changes(table, changes, new_versions(tasks, used), fleet.window)
 
 
 def incomplete_windows(windows: list[Window], health: list[SourceHealth], now: datetime) -> set[Window]:

@@ -79,8 +79,6 @@ def replay_windows(
         on_window(index, before, after)
         before = after
 
-    if metrics.empty:
-        return before
     half_life = timedelta(days=policy.memory_days)
     return replay(metrics, every, fleet.window, half_life, memory, on_step=on_step, on_window=pass_on)
 

@@ -24,7 +24,7 @@ FAMILIES = {
     "token_spike": "cost",
     "silence": "traffic",
     "traffic_drop": "traffic",
-    "traffic_surge": "traffic",
+    "traffic_surge": "surge",
     "score_drop": "score",
     "data_gap": "data",
 }

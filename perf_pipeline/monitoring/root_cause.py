@@ -16,7 +16,8 @@ from perf_pipeline.tables import ANOMALIES
 CHANGE_LOOKBACK = timedelta(hours=2)
 DOMINANT_SHARE = 0.6
 EXAMPLES = 3
-NOTHING_FOUND = {"traffic": "No change of the agent or of the fleet is known from that time"}
+NO_CULPRIT = "No single error, model or version stands out"
+NO_CHANGE_KNOWN = "No change of the agent or of the fleet is known from that time"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def explain(
     elif family == "cost":
         affected = own.sort_values(["cost_usd", "prompt_tokens"], ascending=False)
         first = ""
-    elif family == "traffic":
+    elif family in ("traffic", "surge"):
         affected, first = own[:0], ""
     else:
         affected = own[~own["ok"]] if (~own["ok"]).any() else own[own["error_count"] > 0]
@@ -96,8 +97,8 @@ def explain(
     common = ", ".join(part for part in (first, *where) if part)
     change = nearest_change(finding.agent, changes, affected_time, began_by)
     parts = (common, _change_in_words(change) if change is not None else "")
-    words = "; ".join(part for part in parts if part) or NOTHING_FOUND.get(
-        family, "No single error, model or version stands out"
+    words = "; ".join(part for part in parts if part) or (
+        NO_CHANGE_KNOWN if family in ("traffic", "surge") else NO_CULPRIT
     )
     return Cause(words, action, tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES)))
 

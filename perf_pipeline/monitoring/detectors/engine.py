@@ -94,21 +94,20 @@ def step(
     seasons: Mapping[str, np.ndarray],
     seen: Observation,
     half_life: float,
-    changed: np.ndarray | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray], list[Judgement], Outcome]:
     """Memory and seasons after the window, what each model said of it, and what became of it (detectors × agents).
 
     `memory` (detectors × agents) and `seasons` (by metric) are not changed. `half_life` of the baseline in windows.
-    For agents in `changed` (a deployment, a promotion) a new regime begins: the old baseline stays what the window
-    is compared with, and gives way to what comes now within a day instead of a week.
+    With a planned change a new regime begins: the old baseline stays what the window is compared with, and gives way
+    to what comes now within a day instead of a week.
     """
     memory = memory.copy()
     seasons = {metric: slots.copy() for metric, slots in seasons.items()}
     before_open = memory["phase"] >= IS_OPEN
     frozen = panel.same_family @ before_open
     _fade(panel, memory, seen, half_life)
-    if changed is not None:
-        memory["trusted"][:, changed] *= REGIME_WEIGHT
+    if seen.changed.any():
+        memory["trusted"][:, seen.changed] *= REGIME_WEIGHT
     judgements = [
         detector.model.judge(memory[place], seasons[detector.metric], seen)
         for place, detector in enumerate(panel.detectors)

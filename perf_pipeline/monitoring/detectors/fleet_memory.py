@@ -22,7 +22,8 @@ class FleetMemory:
 
     def with_agents(self, agents: Iterable[str], detectors: Sequence[Detector]) -> FleetMemory:
         """The same with agents that were not seen before, who begin without a memory."""
-        new = tuple(name for name in dict.fromkeys(agents) if name not in set(self.agents))
+        known = set(self.agents)
+        new = tuple(name for name in dict.fromkeys(agents) if name not in known)
         if not new:
             return self
         records = np.concatenate([self.records, empty_memory(len(detectors), len(new))], axis=1)

@@ -14,7 +14,8 @@ class Observation:
     """A window of all agents: arrays with one entry each; NaN where nothing was measured.
 
     `index` is the window's number since 1970 (UTC). `present` marks the agents that there are data of: for others
-    the entries mean nothing. Latencies are natural logarithms of milliseconds.
+    the entries mean nothing. `changed` marks those that a planned change touches. Latencies are natural logarithms of
+    milliseconds.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Observation:
     tokens: np.ndarray
     cost: np.ndarray
     score: np.ndarray
+    changed: np.ndarray
 
     @property
     def hour_of_day(self) -> int:

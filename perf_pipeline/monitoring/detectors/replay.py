@@ -27,6 +27,7 @@ COLUMNS = {
     "total_tokens": "tokens",
     "cost_usd": "cost",
     "score": "score",
+    "planned_changes": "changed",
 }
 """Columns of `tables.AGENT_METRICS`, and what `Observation` calls them."""
 
@@ -50,26 +51,20 @@ def replay(
     window: timedelta,
     half_life: timedelta,
     memory: FleetMemory | None = None,
-    changes: pd.DataFrame | None = None,
     on_step: Callable[[Step], None] = lambda _step: None,
     on_window: Callable[[int, FleetMemory], None] = lambda _index, _memory: None,
 ) -> FleetMemory:
     """Pass rows of `tables.AGENT_METRICS` through the detectors, oldest window first; the memory after the last.
 
     Rows that are not there, or not `complete`, are no data: they neither train nor alarm, but have an expectation.
-    Columns of `COLUMNS` that the frame lacks count as not measured. `changes` has the columns agent (missing for the
-    whole fleet) and time (UTC) of planned changes, each of which begins a new regime in the window that holds it.
-    `on_step` is called for each window and detector, `on_window` after each window.
+    Columns of `COLUMNS` that the frame lacks count as not measured. `on_step` is called for each window and detector,
+    `on_window` after each window.
     """
     memory = memory or no_memory(detectors)
     memory = memory.with_agents(sorted(metrics["agent"].unique()), detectors)
     panel = Panel(tuple(detectors), len(memory.agents))
-    changed_in = _changes_by_window(changes, memory.agents, window)
     for seen in observations(metrics, memory.agents, window):
-        changed = changed_in.get(seen.index)
-        records, seasons, judgements, outcome = step(
-            panel, memory.records, memory.seasons, seen, half_life / window, changed
-        )
+        records, seasons, judgements, outcome = step(panel, memory.records, memory.seasons, seen, half_life / window)
         memory = FleetMemory(memory.agents, records, seasons)
         for detector, told, part in zip(detectors, judgements, _by_detector(outcome, len(detectors)), strict=True):
             on_step(Step(seen.index, memory.agents, seen.present, detector, told, part, seen.tasks))
@@ -84,6 +79,8 @@ def _by_detector(outcome: Outcome, detectors: int) -> list[Outcome]:
 
 def observations(metrics: pd.DataFrame, agents: Sequence[str], window: timedelta) -> Iterator[Observation]:
     """The windows that the frame has rows of, oldest first; rows that are not `complete` count as not present."""
+    if metrics.empty:
+        return
     complete = metrics["complete"].to_numpy(dtype=bool) if "complete" in metrics else np.ones(len(metrics), dtype=bool)
     place = metrics["agent"].map({name: position for position, name in enumerate(agents)}).to_numpy()
     index = window_numbers(metrics["window_start"], window)
@@ -101,6 +98,7 @@ def observations(metrics: pd.DataFrame, agents: Sequence[str], window: timedelta
         measured = dict(zip(COLUMNS.values(), table, strict=True))
         measured["tasks"] = np.nan_to_num(measured["tasks"])
         measured["successes"] = np.nan_to_num(measured["successes"])
+        measured["changed"] = np.nan_to_num(measured["changed"]) > 0
         yield Observation(int(number), int(timedelta(hours=1) / window), present, **measured)
 
 
@@ -115,14 +113,3 @@ def window_time(number: float, window: timedelta) -> datetime | None:
     if number < 0:
         return None
     return pd.Timestamp(int(number) * window.total_seconds(), unit="s", tz="UTC").to_pydatetime()
-
-
-def _changes_by_window(changes: pd.DataFrame | None, agents: Sequence[str], window: timedelta) -> dict[int, np.ndarray]:
-    """The agents that a change touches, by the number of its window."""
-    result: dict[int, np.ndarray] = {}
-    if changes is None or changes.empty:
-        return result
-    for agent, number in zip(changes["agent"], window_numbers(changes["time"], window), strict=True):
-        touched = np.array([pd.isna(agent) or name == agent for name in agents], dtype=bool)
-        result[int(number)] = result.get(int(number), np.zeros(len(agents), dtype=bool)) | touched
-    return result
