@@ -121,7 +121,8 @@ def test_columns_that_nobody_asked_for_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "length"), [((0, 30, 90), 30), ((0, 15, 60), 15), ((0, 60, 180), 60), ((0,), 30), ((0, 1440), 30)]
+    ("minutes", "length"),
+    [((0, 30, 90), 30), ((0, 15, 60), 15), ((0, 60, 180), 60), ((0,), 30), ((0, 1440), 60), ((10, 40), 10)],
 )
 def test_the_length_of_the_windows_is_what_all_times_are_multiples_of(minutes: tuple[int, ...], length: int) -> None:
     starts = [pd.Timestamp("2026-11-22T00:00Z") + pd.Timedelta(minutes=minute) for minute in minutes]

@@ -234,9 +234,6 @@ def test_other_metrics_of_its_family_do_not_learn_from_an_incident_either() -> N
     assert now[:, 0] / now[:, 1] == pytest.approx(before[:, 0] / before[:, 1], rel=0.02)
 
 
-NOT_TAKEN_OVER = "windows of an open finding do not wait in `recent`, so nothing is there to become the baseline"
-
-
 def repeated(values: tuple[int, ...], windows: int) -> list[int]:
     return [values[number % len(values)] for number in range(windows)]
 
@@ -250,14 +247,12 @@ def test_what_lasts_ends_as_the_new_normal_after_the_policys_days() -> None:
     assert accepted - opened == LASTING
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_TAKEN_OVER)
 def test_the_new_normal_is_the_baseline_and_opens_nothing_again() -> None:
     said = go_on(*AT_HALF)
     assert [name for _, name in events(said)] == ["OPENED", "NEW_NORMAL"]
     assert said["expected"].iloc[-1] == pytest.approx(50, abs=4)
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_TAKEN_OVER + ", and what would be is clipped at the old spread")
 def test_a_lasting_latency_is_the_baseline_whatever_its_size() -> None:
     pattern = (900.0, 1100.0, 1000.0)
     past = [metrics_row(number=number, latency_ms=pattern[number % 3]) for number in range(-3 * DAY, 0)]
@@ -267,7 +262,6 @@ def test_a_lasting_latency_is_the_baseline_whatever_its_size() -> None:
     assert said["expected"].iloc[-1] == pytest.approx(3000, rel=0.15)
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_TAKEN_OVER)
 def test_a_lasting_rate_of_errors_is_the_baseline_at_once() -> None:
     past = [metrics_row(number=number, tasks=10, errors=number % 3) for number in range(-3 * DAY, 0)]
     more = [metrics_row(number=number, tasks=10, errors=8 + number % 3) for number in range(LASTING + 12)]
@@ -276,10 +270,6 @@ def test_a_lasting_rate_of_errors_is_the_baseline_at_once() -> None:
     assert said["expected"].iloc[-1] > 0.5
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="`TrafficModel.accept` reads the run after it was forgotten: its factor is 1",
-)
 def test_lasting_traffic_is_the_baseline() -> None:
     table = agents(Law(), range(-8 * DAY, LASTING + DAY), 68, changes=[Change(0, 10_000, tasks=0.25)])
     said = watch(table, {"traffic_drop", "traffic_surge"})
@@ -288,14 +278,12 @@ def test_lasting_traffic_is_the_baseline() -> None:
     assert last_day["expected"].mean() == pytest.approx(2.5, abs=1.0)
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_TAKEN_OVER)
 def test_a_fall_from_the_new_normal_is_a_finding_of_its_own() -> None:
     said = go_on(*AT_HALF, *[1] * 6)
     assert [name for _, name in events(said)] == ["OPENED", "NEW_NORMAL", "OPENED"]
     assert events(said)[2][0] >= len(AT_HALF)
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_TAKEN_OVER)
 def test_the_way_back_from_a_new_normal_is_no_alarm() -> None:
     said = go_on(*AT_HALF, *repeated((9, 10, 9, 8), DAY))
     assert [name for _, name in events(said)] == ["OPENED", "NEW_NORMAL"]

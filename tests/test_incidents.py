@@ -46,7 +46,7 @@ def rows_of(states: str, opened: int | None = None, **columns: Any) -> list[Row]
     first = states.find("o") if opened is None else opened
     rows = []
     for number, letter in enumerate(states):
-        if letter == "o" and number and states[number - 1] in "-x":
+        if letter == "o" and number and states[number - 1] in "-xp":
             first = number
         if letter in names:
             began = None if letter == "p" else start(first)
@@ -158,7 +158,8 @@ def test_findings_of_one_family_are_one_incident_and_those_of_another_their_own(
             ("latency", "latency_increase", ()),
             ("reliability", "success_drop", ("error_spike", "log_error_spike")),
             ("score", "score_drop", ()),
-            ("traffic", "silence", ("traffic_drop", "traffic_surge")),
+            ("surge", "traffic_surge", ()),
+            ("traffic", "silence", ("traffic_drop",)),
         ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -73,10 +74,14 @@ def metrics_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def window_of(table: pd.DataFrame, usual_minutes: int) -> int:
-    """Length of the table's windows in minutes: what all its times are multiples of, if that divides the hour."""
-    starts = np.unique(table["window_start"].astype("datetime64[s, UTC]").astype("int64").to_numpy())
-    minutes = int(np.gcd.reduce(np.diff(starts))) // 60 if len(starts) > 1 else usual_minutes
-    return minutes if minutes and 60 % minutes == 0 else usual_minutes
+    """Length of the table's windows in minutes: the largest part of the hour that all of its times begin with.
+
+    A table of a single window says nothing about it, and has that of the fleet file if that fits.
+    """
+    starts = np.unique(table["window_start"].astype("datetime64[s, UTC]").astype("int64").to_numpy()) // 60
+    if len(starts) == 1 and starts[0] % usual_minutes == 0:
+        return usual_minutes
+    return math.gcd(60, int(np.gcd.reduce(starts)))
 
 
 def _refuse(wrong: pd.Series, values: pd.Series, reason: str) -> None:

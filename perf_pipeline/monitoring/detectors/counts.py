@@ -116,8 +116,10 @@ class CountModel:
     ) -> None:
         """Errors follow the tasks, and have no seasons beyond them."""
 
-    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray) -> None:
-        """Nothing to do: the sums hold the whole baseline."""
+    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray, effect: np.ndarray) -> None:  # noqa: ARG002
+        own = memory["trusted"]
+        for column in (COUNT, COUNT_TASKS):
+            own[which, column] *= effect[which]
 
     def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         _, _, error, clumps, shared = self.baseline(memory)

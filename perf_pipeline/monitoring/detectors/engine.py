@@ -33,11 +33,10 @@ CALIBRATION_PRIOR, CALIBRATION_FADING, CALIBRATION_CAP = 100.0, 0.998, 6.0
 LONGEST_RUN_DAYS = 3
 
 REGIME_WEIGHT = 1 / 7
-"""What a planned change leaves of the weight of the baseline before it."""
+"""What a planned change, or a new normal, leaves of the weight of the baseline before it."""
 
-OLD_NORMAL_WEIGHT = 0.05
 SQUARES_OF_WEIGHTS = ("spread", "precision_squared")
-RESOLVED, NEW_NORMAL = int(Event.RESOLVED), int(Event.NEW_NORMAL)
+NEW_NORMAL = int(Event.NEW_NORMAL)
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,7 @@ def step(
     ]
     effect, error = (np.concatenate(parts) for parts in zip(*effects, strict=True))
     outcome = advance(every, told, ratios, seen.index, panel.bars, size, effect, error)
+    _accept_new_normals(panel, memory, seasons, outcome)
     _learn_seasons(panel, memory, seasons, seen, judgements, outcome, frozen)
     _learn(every, told, tempered, seen, np.tile(seen.tasks, len(memory)), mature, outcome, frozen.reshape(-1))
     return memory, seasons, judgements, outcome
@@ -194,18 +194,23 @@ def _learn_seasons(
     frozen: np.ndarray,
 ) -> None:
     is_open = (outcome.phase >= IS_OPEN).reshape(memory.shape) | frozen
-    accepted = (outcome.event == NEW_NORMAL).reshape(memory.shape)
     metrics = [detector.metric for detector in panel.detectors]
     for place, detector in enumerate(panel.detectors):
-        if not detector.model.seasons:
-            continue
-        slots = seasons[detector.metric]
-        if metrics.index(detector.metric) == place:
+        if detector.model.seasons and metrics.index(detector.metric) == place:
             same = [other for other, metric in enumerate(metrics) if metric == detector.metric]
             learns = seen.present & ~is_open[same].any(axis=0)
+            slots = seasons[detector.metric]
             detector.model.learn_season(memory[place], slots, seen, judgements[place], learns)
-        if accepted[place].any():
-            detector.model.accept(memory[place], slots, accepted[place])
+
+
+def _accept_new_normals(panel: Panel, memory: np.ndarray, seasons: Mapping[str, np.ndarray], outcome: Outcome) -> None:
+    """Move the baselines of changes that became normal by their effect, in place; what comes now refines them soon."""
+    accepted = (outcome.event == NEW_NORMAL).reshape(memory.shape)
+    effect = outcome.effect.reshape(memory.shape)
+    for place in np.flatnonzero(accepted.any(axis=1)):
+        model, which = panel.detectors[place].model, accepted[place]
+        model.accept(memory[place], seasons[panel.detectors[place].metric], which, effect[place])
+        memory[place]["trusted"][which] *= REGIME_WEIGHT
 
 
 def _learn(
@@ -221,11 +226,9 @@ def _learn(
     """Take the window into the baselines, in place, unless it may belong to a change.
 
     While a run of evidence lasts, windows wait in `recent`. They join the baseline when the run ends in nothing, or
-    when it lasts for `LONGEST_RUN_DAYS` without becoming a finding; they are thrown away when a finding is resolved,
-    and are the new baseline when it has become the new normal.
+    when it lasts for `LONGEST_RUN_DAYS` without becoming a finding; they are thrown away when it becomes one.
     """
     is_open = outcome.phase >= IS_OPEN
-    resolved, accepted = outcome.event == RESOLVED, outcome.event == NEW_NORMAL
     suspect = mature & (memory["run"][:, 0] > 0)
     learns = told.seen & ~frozen
     memory["recent"] += np.where(learns[:, None], told.increments, 0.0)
@@ -233,11 +236,9 @@ def _learn(
     stuck = suspect & ~is_open & (seen.index - memory["began"][:, 0] >= longest)
     if stuck.any():
         forget_evidence(memory, stuck)
-    if accepted.any():
-        memory["trusted"][accepted] *= OLD_NORMAL_WEIGHT
-    merges = (learns & ~is_open & ~suspect) | stuck | accepted
+    merges = (learns & ~is_open & ~suspect) | stuck
     memory["trusted"] += np.where(merges[:, None], memory["recent"], 0.0)
-    memory["recent"][merges | resolved] = 0.0
+    memory["recent"][merges | is_open] = 0.0
     clean = learns & ~is_open
     memory["windows"] += clean
     memory["tasks"] += np.where(clean, tasks, 0.0)

@@ -90,8 +90,8 @@ class Model(Protocol):
         """Take the window into the seasonal slots of the agents in `learns`, in place."""
         ...
 
-    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray) -> None:
-        """Make the level of the open change the seasonal one for the agents in `which`, in place."""
+    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray, effect: np.ndarray) -> None:
+        """Move the baseline of the agents in `which` by the effect of their change, in place."""
         ...
 
     def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -164,8 +164,10 @@ class LevelModel:
             slots = seasons[name]
             slots[:, hour] = np.where(ready, fading * slots[:, hour] + term, slots[:, hour])
 
-    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray) -> None:
-        """Nothing to do: the sums hold the whole baseline."""
+    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray, effect: np.ndarray) -> None:  # noqa: ARG002
+        moved = np.log(np.maximum(effect, 1e-9)) if self.settings.logarithmic else effect
+        own = memory["trusted"]
+        own[which, LEVEL] += (self.settings.direction * moved * own[:, PRECISION])[which]
 
     def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         row = np.arange(len(memory))

@@ -90,8 +90,11 @@ class SuccessModel:
     ) -> None:
         """Success has no seasons of its own: what varies over the day is part of rho."""
 
-    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray) -> None:
-        """Nothing to do: the sums hold the whole baseline."""
+    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray, effect: np.ndarray) -> None:  # noqa: ARG002
+        rate, _, _ = self.baseline(memory)
+        own = memory["trusted"]
+        now = np.clip(rate - effect / 100, LOWEST, HIGHEST)
+        own[which, SUCCESSES] = (now * own[:, TASKS])[which]
 
     def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rate, error, rho = self.baseline(memory)

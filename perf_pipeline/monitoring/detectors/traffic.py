@@ -112,9 +112,8 @@ class TrafficModel:
         seasons["day_mean"][:, hour] = np.where(ready, mean + (x - mean) / more, mean)
         seasons["day_count"][:, hour] = np.where(ready, more, count)
 
-    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray) -> None:
-        times, _ = self.effect(memory, memory["size"].astype(int))
-        factor = np.where(which, times if self.surge else 1 / times, 1.0)[:, None]
+    def accept(self, memory: np.ndarray, seasons: np.ndarray, which: np.ndarray, effect: np.ndarray) -> None:  # noqa: ARG002
+        factor = np.where(which, effect if self.surge else 1 / np.maximum(effect, 1e-9), 1.0)[:, None]
         for name in ("day_mean", "week_seen", "week_expected"):
             seasons[name] *= factor
 
