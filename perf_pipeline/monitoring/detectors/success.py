@@ -37,7 +37,7 @@ class SuccessModel:
         null = np.clip(rate - error, LOWEST, HIGHEST)
         width = np.sqrt(rate * (1 - rate) * (1 + (n - 1) * rho) / n)
         share = k / n
-        residual = (share - rate) / width
+        residual = (rate - share) / width
         kept = n * np.clip(share, rate - 5 * width, rate + 5 * width)
         variance = rate * (1 - rate)
         increments = np.stack(
