@@ -111,7 +111,7 @@ def _replay_table(places: Places, fleet: FleetConfig, *, every_change: bool) -> 
         found[column] = [texts.get(time, "" if pd.isna(time) else time.isoformat()) for time in found[column]]
     _write(places.findings, found)
     windows, agents = table["window_start"].nunique(), table["agent"].nunique()
-    typer.echo(f"{len(found)} findings in {windows} windows of {agents} agents: {places.findings}")
+    typer.echo(f"{_findings(len(found))} in {windows} windows of {agents} agents: {places.findings}")
 
 
 def _replay_history(
@@ -152,7 +152,7 @@ def _replay_history(
 def _show(console: Console, summary: dict[str, Any], found: pd.DataFrame) -> None:
     console.print(
         f"{summary['windows']} windows of {summary['agents']} agents, {summary['agent_weeks']:.1f} agent-weeks: "
-        f"{summary['findings']} findings ({summary['findings_per_agent_week']:.2f} an agent and week), "
+        f"{_findings(summary['findings'])} ({summary['findings_per_agent_week']:.2f} an agent and week), "
         f"{summary['sent']} of them sent, {summary['confirmed']} confirmed by the windows after they opened, "
         f"{summary['recorded']} on record as incidents."
     )
@@ -173,6 +173,10 @@ def _show(console: Console, summary: dict[str, Any], found: pd.DataFrame) -> Non
     for row in found.to_dict("records"):
         table.add_row(*(show(row[name]) for name, show in columns.items()))
     console.print(table)
+
+
+def _findings(count: int) -> str:
+    return "1 finding" if count == 1 else f"{count} findings"
 
 
 def _read(path: Path) -> pd.DataFrame:
