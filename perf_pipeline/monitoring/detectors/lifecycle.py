@@ -34,7 +34,7 @@ RECOVERY_CAP, GOOD_WINDOWS = 3.0, 2
 MATURE_TASKS, MATURE_WINDOWS = 60, 24
 """An agent's own history counts as known from here on. Before, only an absolute collapse of success is found."""
 
-COLLAPSE_TASKS, COLLAPSE_CHANCE = 5, 1e-3
+COLLAPSE_TASKS, COLLAPSE_CHANCE = 5, 5e-3
 """No success in so many tasks opens at once where a healthy window does so less often than this."""
 
 ABSOLUTE_SHARE, ABSOLUTE_CHANCE = 0.5, 0.001
