@@ -46,9 +46,10 @@ class Judgement:
     """One entry per agent; `log_ratios` is agents × sizes, in nats, before capping.
 
     `value`, `expected`, `low` and `high` are in the metric's own unit: what was seen, the baseline, and the band in
-    which 95 % of healthy windows of this size lie. `residual` is standardised. `observed_term` and `expected_term`
-    add up over a run to its effect (`Model.effect`). `increments` (agents × sums) belong to the model's sums. `chance`
-    is the probability of a total loss of success while healthy; 1 where nothing of the kind was seen.
+    which 95 % of healthy windows of this size lie. `residual` is standardised, and positive where things go badly.
+    `observed_term` and `expected_term` add up over a run to its effect (`Model.effect`). `increments` (agents × sums)
+    belong to the model's sums. `chance` is the probability of a total loss of success while healthy; 1 where nothing
+    of the kind was seen.
     """
 
     seen: np.ndarray
