@@ -1,7 +1,7 @@
 """When evidence becomes a finding, and when it ends: quiet → pending → open → recovering → resolved.
 
 A change opens when its evidence passes the bar, its effect matters, and a second window confirms it. Only a total
-loss of success over several tasks opens at once. A finding ends when the evidence *for health* stands 500 to 1 over
+loss of success over several tasks opens at once. A finding ends when the evidence *for health* stands 100 to 1 over
 more than one window, so a lucky window closes nothing, and silence proves nothing. What lasts for
 `new_normal_windows` becomes the baseline.
 """
@@ -25,8 +25,8 @@ PENDING_BELOW_BAR = 4.0
 CONFIRMATION = 0.6
 """Nats that the other windows of a run must add to its strongest."""
 
-RECOVERING, RESOLVED = 1.5, 6.2
-"""Nats for health: a finding is recovering from the first, and resolved at the second (ln 500)."""
+RECOVERING, RESOLVED = 1.5, 4.6
+"""Nats for health: a finding is recovering from the first, and resolved at the second (ln 100)."""
 
 RECOVERY_CAP, GOOD_WINDOWS = 3.0, 2
 """The most that one window may say for health, and how many windows must say so."""
