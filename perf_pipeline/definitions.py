@@ -24,8 +24,8 @@ from perf_pipeline.installation import installed_resources
 from perf_pipeline.jobs import monitoring_job, summary_job
 from perf_pipeline.schedules import daily_summary_schedule, monitoring_schedule
 from perf_pipeline.sensors.missing_windows import missing_windows_sensor
+from perf_pipeline.sensors.notifications import notifications_sensor
 from perf_pipeline.sensors.optimization_requests import optimization_requests_sensor
-from perf_pipeline.sensors.slack_messages import slack_messages_sensor
 from perf_pipeline.settings import read_settings
 
 
@@ -50,7 +50,7 @@ def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Defini
             ],
             jobs=[monitoring_job(), summary_job()],
             schedules=[monitoring_schedule(fleet), daily_summary_schedule(fleet)],
-            sensors=[missing_windows_sensor(fleet), slack_messages_sensor(fleet), optimization_requests_sensor(fleet)],
+            sensors=[missing_windows_sensor(fleet), notifications_sensor(fleet), optimization_requests_sensor(fleet)],
             resources=dict(resources),
         )
 

@@ -8,35 +8,65 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from perf_pipeline.notifications.outbox import CLAIM_LIFETIME, after_failure
+from perf_pipeline.notifications.outbox import CLAIM_LIFETIME, after_failure, thread_is_ready
+from perf_pipeline.notifications.rendering import render
 from perf_pipeline.records import Notification, NotificationState
 from resources.ledger import Ledger
-from resources.reading import SlackError
-from resources.sources import Messenger
+from resources.messenger import Messenger, PostedMessage
+from resources.reading import MessengerError
 
 
-def deliver(ledger: Ledger, messenger: Messenger, clock: Callable[[], datetime]) -> Counter[NotificationState]:
-    """Send what waits; how many messages ended in which state."""
+def deliver(
+    ledger: Ledger, messengers: Mapping[str, Messenger], clock: Callable[[], datetime]
+) -> Counter[NotificationState]:
+    """Send what waits, each to the messenger of its target; how many messages ended in which state.
+
+    An answer waits until the message that it answers has been sent, and stands alone where that never will be.
+    """
     claimant = uuid.uuid4().hex
     outcome: Counter[NotificationState] = Counter()
     for message in ledger.deliverable(clock(), clock() - CLAIM_LIFETIME):
-        if ledger.claim(message, claimant, clock()):
-            outcome[_send(message, claimant, ledger, messenger, clock)] += 1
+        answered = _answered(message, ledger)
+        if thread_is_ready(message, answered) and ledger.claim(message, claimant, clock()):
+            outcome[_send(message, answered, claimant, ledger, messengers, clock)] += 1
     return outcome
 
 
+def _answered(message: Notification, ledger: Ledger) -> Notification | None:
+    return ledger.notifications_by_key([message.thread]).get(message.thread) if message.thread else None
+
+
 def _send(
-    message: Notification, claimant: str, ledger: Ledger, messenger: Messenger, clock: Callable[[], datetime]
+    message: Notification,
+    answered: Notification | None,
+    claimant: str,
+    ledger: Ledger,
+    messengers: Mapping[str, Messenger],
+    clock: Callable[[], datetime],
 ) -> NotificationState:
     tried_before = message.attempts > 0
+    reply_to = (
+        PostedMessage(answered.channel, answered.message_ts)
+        if answered and answered.channel and answered.message_ts
+        else None
+    )
     try:
-        posted = messenger.find(message.key, message.created_at) if tried_before else None
+        messenger = messengers.get(message.target)
+        if messenger is None:
+            raise MessengerError(
+                f"fleet.yaml has no target {message.target} any more: put it back under notifications.targets and run "
+                "'perf-pipeline notify retry', or leave the message where it is.",
+                retryable=False,
+                surely_refused=True,
+            )
+        posted = messenger.find(message.key, message.created_at, reply_to) if tried_before else None
         if posted is None:
-            posted = messenger.post(message.text, message.blocks, message.key)
-    except SlackError as error:
+            again = tried_before and not messenger.can_find
+            posted = messenger.post(render(message, maybe_again=again), message.key, reply_to)
+    except MessengerError as error:
         step = after_failure(message.attempts + 1, error.retryable, clock())
         ledger.settle(message.key, claimant, step.state, not_before=step.not_before, note=str(error))
         return step.state

@@ -8,45 +8,22 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-Percent = Annotated[float, Field(ge=0, le=100)]
-Probability = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Hours = Annotated[float, Field(ge=0, le=366 * 24)]
+from perf_pipeline.fleet_model import Approval, FleetModel, Hours, Percent, Positive, Severity
+from perf_pipeline.fleet_people import ApprovalsConfig, NotificationsConfig
 
 
 class FleetError(ValueError):
     """fleet.yaml cannot be used. The message names the file, the key, the value and what was expected."""
 
 
-class Severity(StrEnum):
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        return list(Severity).index(self)
-
-
-class Approval(StrEnum):
-    REQUIRED = "required"
-    AUTOMATIC = "automatic"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class SeveritySteps(_Model):
+class SeveritySteps(FleetModel):
     """The effect from which a finding is of each severity; below `medium` it is low."""
 
     medium: Positive
@@ -69,7 +46,7 @@ class SeveritySteps(_Model):
         return Severity.LOW
 
 
-class DropPolicy(_Model):
+class DropPolicy(FleetModel):
     """A fall in points: of the success rate, or of the score."""
 
     min_drop: Percent
@@ -80,14 +57,14 @@ class SuccessDropPolicy(DropPolicy):
     critical_below: Percent
 
 
-class RatioPolicy(_Model):
+class RatioPolicy(FleetModel):
     """A rise to so many times the baseline; for `traffic_drop`, a fall to the baseline divided by so much."""
 
     min_ratio: Annotated[float, Field(gt=1)]
     severity: SeveritySteps
 
 
-class DetectionPolicy(_Model):
+class DetectionPolicy(FleetModel):
     """When a change is a finding. `false_alarms_per_agent_week` bounds them for all metrics of an agent together."""
 
     false_alarms_per_agent_week: Annotated[float, Field(gt=0, le=100)]
@@ -106,7 +83,7 @@ class DetectionPolicy(_Model):
     score_drop: DropPolicy
 
 
-class ScoreWeights(_Model):
+class ScoreWeights(FleetModel):
     success: Annotated[float, Field(ge=0)]
     latency: Annotated[float, Field(ge=0)]
     errors: Annotated[float, Field(ge=0)]
@@ -119,7 +96,7 @@ class ScoreWeights(_Model):
         return self
 
 
-class OptimizationPolicy(_Model):
+class OptimizationPolicy(FleetModel):
     optimizer: str
     min_tasks: Annotated[int, Field(ge=1)]
     max_cost_usd: Positive
@@ -134,14 +111,14 @@ class OptimizationPolicy(_Model):
         return value
 
 
-class AgentConfig(_Model):
+class AgentConfig(FleetModel):
     name: Annotated[str, Field(min_length=1)]
     policy: str
     latency_objective_ms: Positive
     score_weights: ScoreWeights | None = None
 
 
-class SourcesConfig(_Model):
+class SourcesConfig(FleetModel):
     """How the sources are read. Where they are and how to log in is in the environment (`settings.py`)."""
 
     phoenix_road: Literal["query", "rest", "mcp", "postgres"] = "query"
@@ -149,7 +126,7 @@ class SourcesConfig(_Model):
     railway_log_retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
 
 
-class FleetConfig(_Model):
+class FleetConfig(FleetModel):
     """The whole of fleet.yaml. Times are in the team's `timezone` only where a field says so; else UTC."""
 
     timezone: str
@@ -171,6 +148,8 @@ class FleetConfig(_Model):
     optimization_policies: dict[str, OptimizationPolicy]
     cool_down_hours: Hours
     monthly_budget_usd: Positive
+    notifications: NotificationsConfig = NotificationsConfig()
+    approvals: ApprovalsConfig = ApprovalsConfig()
     agents: Annotated[tuple[AgentConfig, ...], Field(min_length=1)]
 
     @field_validator("timezone")

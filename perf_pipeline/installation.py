@@ -8,15 +8,17 @@ from __future__ import annotations
 import dagster as dg
 
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.fleet_people import AppriseTarget, SlackTarget, Target
+from perf_pipeline.messengers import message_targets, messenger_key
 from perf_pipeline.settings import (
     PhoenixSettings,
     RailwaySettings,
     Settings,
     SettingsError,
-    SlackSettings,
     SupabaseSettings,
 )
 from perf_pipeline.tables import TABLES
+from resources.apprise_channel import AppriseResource
 from resources.lake import Lake, LakeIOManager, LakeResource
 from resources.ledger import LedgerResource
 from resources.log_files import LogFilesResource
@@ -30,7 +32,7 @@ from resources.supabase import SupabaseResource
 
 
 def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, object]:
-    """The resources by their keys: lake, lake_io, ledger, span_source, log_source, task_source, messenger."""
+    """The resources by their keys: lake, lake_io, ledger, span_source, log_source, task_source, messenger_<target>."""
     ledger_url = dg.EnvVar("PERF_PIPELINE_LEDGER") if settings.ledger_is_set else settings.ledger_url
     return {
         "lake": LakeResource(url=settings.lake_url),
@@ -39,7 +41,10 @@ def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, obj
         "span_source": _span_source(settings, settings.phoenix, fleet),
         "log_source": _log_source(settings, settings.railway, fleet),
         "task_source": _task_source(settings, settings.supabase),
-        "messenger": _messenger(settings, settings.slack, fleet),
+        **{
+            messenger_key(name): _messenger(settings, fleet.notifications.targets[name], fleet)
+            for name in message_targets(fleet)
+        },
     }
 
 
@@ -83,9 +88,14 @@ def _task_source(settings: Settings, supabase: SupabaseSettings | None) -> objec
     return SupabaseResource(url=supabase.url, key=dg.EnvVar("SUPABASE_KEY"))
 
 
-def _messenger(settings: Settings, slack: SlackSettings | None, fleet: FleetConfig) -> object:
-    if slack is None:
+def _messenger(settings: Settings, target: Target, fleet: FleetConfig) -> object:
+    if isinstance(target, AppriseTarget):
+        return AppriseResource(url=dg.EnvVar(target.url_variable), url_variable=target.url_variable)
+    slack = settings.slack
+    if slack is None or not isinstance(target, SlackTarget):
         return MessageFileResource(path=str(settings.home / "messages.jsonl"))
     return SlackResource(
-        token=dg.EnvVar("SLACK_BOT_TOKEN"), channel=slack.channel or fleet.slack_channel, base_url=slack.base_url
+        token=dg.EnvVar("SLACK_BOT_TOKEN"),
+        channel=target.channel or slack.channel or fleet.slack_channel,
+        base_url=slack.base_url,
     )

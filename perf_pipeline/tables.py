@@ -323,6 +323,12 @@ ANOMALIES = _table(
         "recommended_action": _column(TEXT, "IMMEDIATE, INVESTIGATE or MONITOR"),
         "details": _column(TEXT, "The finding in one sentence"),
         "example_traces": _column(TEXT, "trace_ids of examples, separated by spaces"),
+        # Nullable for the files that were written before it was told.
+        "cause": _column(
+            TEXT,
+            "The cause without figures, the same for all that fail for it; empty if none stands out",
+            nullable=True,
+        ),
     },
     key=["window_start", "agent", "type"],
 )

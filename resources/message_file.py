@@ -6,44 +6,63 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
+from perf_pipeline.message import RenderedMessage
 from resources.json_lines import complete_lines
-from resources.sources import PostedMessage
+from resources.messenger import PostedMessage
 
 
 class MessageFileResource(dg.ConfigurableResource):
-    """Appends every message to a file of JSON lines: key, posted_at (ISO 8601, UTC), text, blocks."""
+    """Appends every message to a file of JSON lines: key, posted_at (ISO 8601, UTC), reply_to, title, text, blocks, and
+    picture_text where there is a picture."""
 
     path: str
+
+    @property
+    def can_find(self) -> bool:
+        return True
 
     def describe(self) -> str:
         return f"messages go to {self.path} (embedded default; set SLACK_BOT_TOKEN to post to Slack)"
 
-    def post(self, text: str, blocks: list[dict[str, Any]], key: str) -> PostedMessage:
+    def post(self, message: RenderedMessage, key: str, reply_to: PostedMessage | None = None) -> PostedMessage:
         file = Path(self.path)
         file.parent.mkdir(parents=True, exist_ok=True)
         posted_at = datetime.now(UTC).isoformat()
-        line = json.dumps({"key": key, "posted_at": posted_at, "text": text, "blocks": blocks}, ensure_ascii=False)
+        content = {
+            "key": key,
+            "posted_at": posted_at,
+            "reply_to": reply_to.ts if reply_to else None,
+            "title": message.title,
+            "text": message.plain,
+            "blocks": message.slack_blocks,
+            "picture_text": message.picture_text,
+        }
+        line = json.dumps(content, ensure_ascii=False)
         with file.open("ab") as stream:
             # A sender that was killed may have left half a line, which this message must not be glued to.
             stream.write(b"\n" * _ends_within_a_line(file) + line.encode() + b"\n")
         return PostedMessage(file.name, posted_at)
 
-    def find(self, key: str, since: datetime) -> PostedMessage | None:
+    def find(
+        self,
+        key: str,
+        since: datetime,
+        reply_to: PostedMessage | None = None,  # noqa: ARG002
+    ) -> PostedMessage | None:
         file = Path(self.path)
         if not file.exists():
             return None
         for line in complete_lines(file):
             try:
-                message = json.loads(line.content)
+                posted = json.loads(line.content)
             except ValueError:
                 # Half a line was never posted.
                 continue
-            if message["key"] == key and datetime.fromisoformat(message["posted_at"]) >= since:
-                return PostedMessage(file.name, message["posted_at"])
+            if posted["key"] == key and datetime.fromisoformat(posted["posted_at"]) >= since:
+                return PostedMessage(file.name, posted["posted_at"])
         return None
 
 

@@ -49,15 +49,21 @@ class RailwayError(SourceError):
     system = "Railway"
 
 
-class SlackError(SourceError):
-    """Slack did not take a message.
+class MessengerError(SourceError):
+    """A channel to people did not take a message, or could not be asked.
 
-    `surely_refused` is true only where Slack answered that it did not post: then a different message may be
-    posted without the risk of a duplicate.
+    `surely_refused` is true only where it is known that nothing was posted: then a different message may be posted
+    without the risk of a duplicate.
     """
 
-    system = "Slack"
+    system = "The channel"
 
     def __init__(self, message: str, *, retryable: bool, surely_refused: bool = False) -> None:
         super().__init__(message, retryable=retryable)
         self.surely_refused = surely_refused
+
+
+class SlackError(MessengerError):
+    """Slack did not take a message."""
+
+    system = "Slack"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from perf_pipeline.message import RenderedMessage
+from resources.messenger import PostedMessage
 from resources.reading import SlackError
-from resources.sources import PostedMessage
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -52,7 +53,11 @@ class SlackResource(dg.ConfigurableResource):
     def describe(self) -> str:
         return f"Slack channel {self.channel} at {self.base_url}"
 
-    def post(self, text: str, blocks: list[dict[str, Any]], key: str) -> PostedMessage:
+    @property
+    def can_find(self) -> bool:
+        return True
+
+    def post(self, message: RenderedMessage, key: str, reply_to: PostedMessage | None = None) -> PostedMessage:
         """Posts the message, with `key` in its metadata; text alone where Slack refuses the blocks.
 
         Sends again only where Slack surely did not post. Raises SlackError, whose `surely_refused` is false where the
@@ -63,8 +68,9 @@ class SlackResource(dg.ConfigurableResource):
 
         def send(layout: list[dict[str, Any]] | None) -> SlackResponse:
             return client.chat_postMessage(
-                channel=self.channel,
-                text=text,
+                channel=reply_to.channel if reply_to else self.channel,
+                thread_ts=reply_to.ts if reply_to else None,
+                text=message.slack_text,
                 blocks=layout,
                 metadata=metadata,
                 unfurl_links=False,
@@ -72,19 +78,18 @@ class SlackResource(dg.ConfigurableResource):
             )
 
         try:
-            answer = self._call(lambda: send(blocks or None), posts=True)
+            answer = self._call(lambda: send(message.slack_blocks or None), posts=True)
         except _RefusedBlocks:
             answer = self._call(lambda: send(None), posts=True)
         return PostedMessage(str(answer["channel"]), str(answer["ts"]))
 
-    def find(self, key: str, since: datetime, channel_id: str | None = None) -> PostedMessage | None:
+    def find(self, key: str, since: datetime, reply_to: PostedMessage | None = None) -> PostedMessage | None:
         """The message that `post` wrote with this key after `since` (aware), or None where the channel holds none.
 
-        Replies in threads are not searched. `channel_id` spares looking the ID up by the channel's name. Raises
-        SlackError where the history could not be read to its end, so that None always means that it is not there.
+        Raises SlackError where the history could not be read to its end, so that None always means that it is not there.
         """
         client = self._client()
-        channel = channel_id or self._channel_id(client)
+        channel = reply_to.channel if reply_to else self._channel_id(client)
         oldest = f"{(since - CLOCK_DIFFERENCE).timestamp():.6f}"
         cursor: str | None = None
         while True:

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 
 from resources.reading import Reading
-
-
-@dataclass(frozen=True)
-class PostedMessage:
-    """Where a message stands: the channel's identity and the message's own, which replies refer to."""
-
-    channel: str
-    ts: str
 
 
 @dataclass(frozen=True)
@@ -81,16 +73,4 @@ class TaskSource(Protocol):
 
     def read_task_states(self, start: datetime, end: datetime) -> Reading:
         """Rows of agent_state that changed last in `[start, end)`, as `tables.TASK_STATES`. Raises SupabaseError."""
-        ...
-
-
-class Messenger(Protocol):
-    def describe(self) -> str: ...
-
-    def post(self, text: str, blocks: list[dict[str, Any]], key: str) -> PostedMessage:
-        """Post a message with its key. Raises SlackError."""
-        ...
-
-    def find(self, key: str, since: datetime) -> PostedMessage | None:
-        """The message that was posted with the key at or after `since`, if there is one. Raises SlackError."""
         ...

@@ -145,11 +145,6 @@ def with_planned_change(table: pd.DataFrame, number: int, agent: str | None = No
     return table.assign(planned_changes=before + touched.astype(int))
 
 
-def detector(finding: str, policy: DetectionPolicy = POLICY) -> Detector:
-    (wanted,) = [every for every in detectors(policy, LENGTH) if every.finding == finding]
-    return wanted
-
-
 def some_detectors(findings: Collection[str] | None = None, policy: DetectionPolicy = POLICY) -> tuple[Detector, ...]:
     return tuple(every for every in detectors(policy, LENGTH) if findings is None or every.finding in findings)
 
@@ -227,6 +222,8 @@ def knowing(model: Model, agents: int = 1, **sums: float) -> np.ndarray:
     return memory
 
 
-def judged(model: Model, memory: np.ndarray, seen: Observation) -> Judgement:
-    """The window judged by agents that know no seasons."""
-    return model.judge(memory, np.zeros(len(memory), dtype=season_dtype(model.seasons)), seen)
+def judged(model: Model, memory: np.ndarray, seen: Observation, seasons: np.ndarray | None = None) -> Judgement:
+    """The window judged by agents that know these seasons, or none."""
+    if seasons is None:
+        seasons = np.zeros(len(memory), dtype=season_dtype(model.seasons))
+    return model.judge(memory, model.baseline(memory), seasons, seen)

@@ -18,7 +18,14 @@ from tests.test_settings import COMPLETE
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("perf_pipeline", "dspy_modules", "resources")
 PURE = ("perf_pipeline.monitoring", "perf_pipeline.optimization", "perf_pipeline.notifications")
-DECLARATIONS = ("perf_pipeline.fleet", "perf_pipeline.tables", "perf_pipeline.records")
+DECLARATIONS = (
+    "perf_pipeline.fleet",
+    "perf_pipeline.fleet_model",
+    "perf_pipeline.fleet_people",
+    "perf_pipeline.message",
+    "perf_pipeline.records",
+    "perf_pipeline.tables",
+)
 CLIENTS = (
     "adbc_driver_manager",
     "adbc_driver_postgresql",
@@ -175,8 +182,8 @@ def test_only_the_definitions_and_the_commands_read_the_environment() -> None:
 
 
 def test_resources_know_tables_and_records_and_nothing_else_of_the_pipeline() -> None:
-    enums = ("perf_pipeline.fleet.Approval", "perf_pipeline.fleet.Severity")
-    known = ("perf_pipeline.tables", "perf_pipeline.records", *enums, "resources")
+    words = ("perf_pipeline.fleet_model", "perf_pipeline.fleet_people.NotificationKind", "perf_pipeline.message")
+    known = ("perf_pipeline.tables", "perf_pipeline.records", *words, "resources")
     assert offending(("resources",), PACKAGES, allowed=known) == []
 
 

@@ -30,8 +30,9 @@ from perf_pipeline.records import (
     SourceHealth,
     SourceStatus,
 )
-from resources import ledger_schema
-from resources.ledger import MIGRATIONS, Ledger, LedgerResource
+from resources.ledger import Ledger, LedgerResource
+from resources.ledger import schema as ledger_schema
+from resources.ledger.connection import MIGRATIONS
 
 REPOSITORY = Path(__file__).parent.parent
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -7,11 +7,13 @@ import dagster as dg
 from perf_pipeline.assets.window_asset import FRAME, LAKE_IO, column_schema
 from perf_pipeline.checks import schema_result, schema_spec
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.fleet_people import NotificationKind
 from perf_pipeline.monitoring.daily import day_of_key, findings_of, summarize_day
-from perf_pipeline.notifications.messages import as_blocks, daily_summary_text
-from perf_pipeline.notifications.outbox import summary_key
+from perf_pipeline.notifications.outbox import to_targets
+from perf_pipeline.notifications.plain_text import plain_text
+from perf_pipeline.notifications.routing import targets_of
+from perf_pipeline.notifications.summary_messages import daily_summary_message
 from perf_pipeline.partitions import days_partitions
-from perf_pipeline.records import Notification, NotificationState
 from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, DAILY_SUMMARY, OPTIMIZATION_DECISIONS
 from resources.lake import LakeResource
 from resources.ledger import LedgerResource
@@ -55,26 +57,24 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
                 fleet.agent_names,
             )
             over = now >= day.end
-            text = daily_summary_text(
-                context.partition_key if over else f"{context.partition_key} (so far)", frame, found
-            )
+            key = context.partition_key
+            message = daily_summary_message(key if over else f"{key} (so far)", frame, found)
             history = now > day.end + fleet.summary_within
-            new = book.enqueue(
-                Notification(
-                    key=summary_key(context.partition_key, over=over),
-                    kind="daily_summary",
-                    text=text,
-                    blocks=as_blocks(text),
-                    created_at=now,
-                    state=NotificationState.WITHHELD if history else NotificationState.PENDING,
-                    note="The day was over for too long when it was summed up." if history else None,
-                )
+            notes = to_targets(
+                # A day that is not over has a key of its own, or its summary so far would take the place of the whole.
+                f"daily-summary:{key}" if over else f"daily-summary:{key}:so-far",
+                NotificationKind.DAILY_SUMMARY,
+                message,
+                targets_of(fleet.notifications, NotificationKind.DAILY_SUMMARY),
+                now,
+                withheld="The day was over for too long when it was summed up." if history else None,
             )
+            new = [note for note in notes if book.enqueue(note)]
         return dg.MaterializeResult(
             value=frame,
             metadata={
                 "dagster/row_count": len(frame),
-                "message": dg.MetadataValue.md(f"```\n{text}\n```"),
+                "message": dg.MetadataValue.md(f"```\n{message.title}\n\n{plain_text(message)}\n```"),
                 "put into the outbox": "now" if new else "by an earlier run; it is not sent again",
             },
             check_results=[schema_result(DAILY_SUMMARY, frame)],

@@ -8,8 +8,10 @@ import pandas as pd
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from perf_pipeline.demo.run import Demo
+from perf_pipeline.notifications.plain_text import plain_text
 from perf_pipeline.records import Notification
 from perf_pipeline.tables import AGENT_METRICS, OPTIMIZATION_DECISIONS
 from resources.lake import Lake
@@ -58,7 +60,11 @@ def _scores(metrics: pd.DataFrame) -> Table:
 
 def _message(message: Notification) -> Panel:
     sent = f"{message.state} at {message.sent_at:%H:%M:%S} UTC" if message.sent_at else str(message.state)
-    return Panel(message.text, title=f"Message to Slack ({message.kind.replace('_', ' ')}, {sent})", title_align="left")
+    return Panel(
+        Text(f"{message.message.title}\n\n{plain_text(message.message)}"),
+        title=f"Message to {message.target} ({message.kind.replace('_', ' ')}, {sent})",
+        title_align="left",
+    )
 
 
 def _decisions(decisions: pd.DataFrame, states: dict[str, str]) -> Table:

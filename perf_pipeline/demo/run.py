@@ -24,7 +24,7 @@ from perf_pipeline.settings import Settings, read_settings
 LIVE_WINDOWS = 3
 """The last windows of the story are materialized one by one, as the schedule would; the others in one run."""
 
-SENSORS = ("optimization_requests", "slack_messages")
+SENSORS = ("optimization_requests", "notifications")
 
 MARK = ".perf-pipeline-demo"
 
@@ -96,7 +96,7 @@ class Demo:
         with self._instance() as instance:
             definitions = self._definitions()
             self._run(definitions, instance, SUMMARY, partition_key=day)
-            return f"of {day}\n      {self._tick(definitions, instance, 'slack_messages')}"
+            return f"of {day}\n      {self._tick(definitions, instance, 'notifications')}"
 
     def _definitions(self) -> dg.Definitions:
         from perf_pipeline.definitions import build_defs

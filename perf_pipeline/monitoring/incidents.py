@@ -156,6 +156,7 @@ def _incident(agent: str, family: str, stretches: Sequence[_Stretch]) -> Inciden
         recommended_action=str(worst["recommended_action"]),
         details=str(worst["details"]),
         example_traces=tuple(str(worst["example_traces"]).split()),
+        cause="" if pd.isna(worst["cause"]) else str(worst["cause"]),
     )
 
 
@@ -182,6 +183,7 @@ def _continued(known: Incident, incident: Incident) -> Incident:
         recommended_action=worst.recommended_action,
         details=worst.details,
         example_traces=worst.example_traces,
+        cause=worst.cause,
     )
 
 

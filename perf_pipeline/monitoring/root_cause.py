@@ -25,6 +25,8 @@ class Cause:
     root_cause: str
     recommended_action: str
     example_traces: tuple[str, ...]
+    label: str = ""
+    """The cause without figures: findings of several agents that have the same one are one trouble."""
 
 
 def anomalies_frame(
@@ -62,6 +64,7 @@ def anomalies_frame(
                 "recommended_action": cause.recommended_action,
                 "details": finding.details,
                 "example_traces": " ".join(cause.example_traces),
+                "cause": cause.label,
             }
         )
     return ANOMALIES.conform(pd.DataFrame(rows)) if rows else ANOMALIES.empty()
@@ -100,7 +103,8 @@ def explain(
     words = "; ".join(part for part in parts if part) or (
         NO_CHANGE_KNOWN if family in ("traffic", "surge") else NO_CULPRIT
     )
-    return Cause(words, action, tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES)))
+    traces = tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES))
+    return Cause(words, action, traces, _label(affected, known, change))
 
 
 def nearest_change(agent: str, changes: pd.DataFrame, affected: Window, began_by: datetime) -> pd.Series | None:
@@ -125,21 +129,35 @@ def short_error(error_type: str) -> str:
     return error_type.rsplit(".", 1)[-1]
 
 
+def _label(affected: pd.DataFrame, known: pd.DataFrame, change: pd.Series | None) -> str:
+    """A change of the whole fleet before an error that dominates, and that before a model that the tasks share."""
+    if change is not None and pd.isna(change["agent"]):
+        return f"{change['kind']} of {change['time']:%Y-%m-%d %H:%M} UTC: {change['description']}"
+    if error := _dominant(affected, "error_type"):
+        return short_error(error)
+    return _dominant(affected, "model") if known["model"].nunique() > 1 else ""
+
+
+def _dominant(affected: pd.DataFrame, column: str) -> str:
+    """The value that most of the tasks have; "" where there is none."""
+    counts = affected[column].dropna().value_counts()
+    return "" if counts.empty or counts.iloc[0] < DOMINANT_SHARE * len(affected) else str(counts.index[0])
+
+
 def _dominant_error(affected: pd.DataFrame) -> str:
     """'9 of 9 failures are TimeoutError', where one error dominates."""
-    counts = affected["error_type"].dropna().value_counts()
-    if counts.empty or counts.iloc[0] < DOMINANT_SHARE * len(affected):
-        return ""
-    return f"{counts.iloc[0]} of {len(affected)} failures are {short_error(str(counts.index[0]))}"
+    error = _dominant(affected, "error_type")
+    count = (affected["error_type"] == error).sum()
+    return f"{count} of {len(affected)} failures are {short_error(error)}" if error else ""
 
 
 def _shared(affected: pd.DataFrame, known: pd.DataFrame, column: str, noun: str) -> str:
     """'all on model m', where the affected tasks mostly share a value and the agent's known tasks do not."""
-    counts = affected[column].dropna().value_counts()
-    if counts.empty or known[column].nunique() < 2 or counts.iloc[0] < DOMINANT_SHARE * len(affected):
+    value = _dominant(affected, column)
+    if not value or known[column].nunique() < 2:
         return ""
-    share = "all" if counts.iloc[0] == len(affected) else f"{counts.iloc[0]} of {len(affected)}"
-    return f"{share} on {noun} {counts.index[0]}"
+    count = (affected[column] == value).sum()
+    return f"{'all' if count == len(affected) else f'{count} of {len(affected)}'} on {noun} {value}"
 
 
 def _change_in_words(change: pd.Series) -> str:

@@ -1,16 +1,15 @@
-"""The rules of the outbox: what is said, under which key, and what happens after a failure."""
+"""The rules of the outbox: which targets a message goes to, under which keys, and what happens after a failure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from perf_pipeline.fleet import Severity
-from perf_pipeline.notifications.messages import alert_text, as_blocks
-from perf_pipeline.records import Incident, IncidentState, Notification, NotificationState
+from perf_pipeline.fleet_people import NotificationKind
+from perf_pipeline.message import Message
+from perf_pipeline.records import Notification, NotificationState
 
-ALERTED = (Severity.HIGH, Severity.CRITICAL)
 MAX_ATTEMPTS = 20
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=30)
@@ -18,48 +17,45 @@ CLAIM_LIFETIME = timedelta(minutes=5)
 """A sender that has been silent for this long has died: posting one message, with all its waits, takes less."""
 
 
-def alert_key(incident: Incident) -> str:
-    return f"alert:{incident.id}"
+def key_at(key: str, target: str) -> str:
+    """What a message is known by at one of the targets that it goes to."""
+    return f"{key}@{target}"
 
 
-def summary_key(day: str, *, over: bool) -> str:
-    """A day that is not over yet has a key of its own, or its summary so far would take the place of the whole."""
-    return f"daily-summary:{day}" if over else f"daily-summary:{day}:so-far"
-
-
-def alerts(
-    incidents: Iterable[Incident],
+def to_targets(
+    key: str,
+    kind: NotificationKind,
+    message: Message,
+    targets: Iterable[str],
     now: datetime,
-    act_within: timedelta,
-    window: timedelta,
-    timezone: str,
-    trace_url: Callable[[str], str | None],
-) -> list[Notification]:
-    """An alert for each incident of high or critical severity; its key makes sure that it is said once.
-
-    An incident last seen in a window that closed more than `act_within` ago is history once it is resolved: its
-    alert is recorded as withheld. Until then, the windows that are still to be read decide.
-    """
-    messages = []
-    for incident in incidents:
-        if incident.severity not in ALERTED:
-            continue
-        old = incident.last_seen + window + act_within < now
-        if old and incident.state is not IncidentState.RESOLVED:
-            continue
-        text = alert_text(incident, timezone, [(trace, trace_url(trace)) for trace in incident.example_traces])
-        messages.append(
-            Notification(
-                key=alert_key(incident),
-                kind="alert",
-                text=text,
-                blocks=as_blocks(text),
-                created_at=now,
-                state=NotificationState.WITHHELD if old else NotificationState.PENDING,
-                note="The incident was over before it became known." if old else None,
-            )
+    *,
+    thread: str | None = None,
+    picture: bytes | None = None,
+    withheld: str | None = None,
+) -> tuple[Notification, ...]:
+    """The message once for each target. `thread` is the key, without a target, of the message that it answers;
+    `withheld` says why it is only kept, and not sent."""
+    return tuple(
+        Notification(
+            key=key_at(key, target),
+            kind=kind,
+            message=message,
+            created_at=now,
+            target=target,
+            thread=key_at(thread, target) if thread else None,
+            picture=picture,
+            state=NotificationState.WITHHELD if withheld else NotificationState.PENDING,
+            note=withheld,
         )
-    return messages
+        for target in targets
+    )
+
+
+def thread_is_ready(message: Notification, answered: Notification | None) -> bool:
+    """Whether a message may be sent now: an answer waits for what it answers, unless that will never be sent."""
+    if message.thread is None or answered is None:
+        return True
+    return answered.state not in (NotificationState.PENDING, NotificationState.CLAIMED)
 
 
 @dataclass(frozen=True)

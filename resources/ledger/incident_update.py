@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from perf_pipeline.fleet import Severity
+from perf_pipeline.fleet_model import Severity
 
-OF_THE_WORST = ("type", "also", "severity", "root_cause", "recommended_action", "details", "example_traces")
+OF_THE_WORST = ("type", "also", "severity", "root_cause", "recommended_action", "details", "example_traces", "cause")
 OF_THE_LATEST = ("state", "last_seen", "resolved_at")
 
 Columns = sa.sql.base.ReadOnlyColumnCollection[str, Any]

@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from perf_pipeline.message import Message
+
 
 class UtcTime(sa.TypeDecorator[datetime]):
     """An aware time in UTC. SQLite keeps no zone, so one is put back on when a value is read."""
@@ -23,6 +25,19 @@ class UtcTime(sa.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class MessageJson(sa.TypeDecorator[Message]):
+    """The content of a message, as JSON."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Message | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002
+        return value.model_dump(mode="json", exclude_defaults=True) if value else None
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Message | None:  # noqa: ARG002
+        return Message.model_validate(value) if value else None
 
 
 metadata = sa.MetaData()
@@ -66,6 +81,7 @@ incidents = sa.Table(
     sa.Column("recommended_action", sa.String, nullable=False),
     sa.Column("details", sa.String, nullable=False),
     sa.Column("example_traces", sa.JSON, nullable=False),
+    sa.Column("cause", sa.String, nullable=False),
     sa.Index("incidents_by_agent", "agent", "family", "onset"),
 )
 
@@ -74,9 +90,11 @@ notifications = sa.Table(
     metadata,
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("kind", sa.String, nullable=False),
-    sa.Column("text", sa.String, nullable=False),
-    sa.Column("blocks", sa.JSON, nullable=False),
+    sa.Column("message", MessageJson, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("target", sa.String, nullable=False),
+    sa.Column("thread", sa.String),
+    sa.Column("picture", sa.LargeBinary),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("claimed_by", sa.String),
@@ -110,4 +128,74 @@ optimization_requests = sa.Table(
         sqlite_where=sa.text("state IN ('awaiting_approval', 'ready', 'running')"),
         postgresql_where=sa.text("state IN ('awaiting_approval', 'ready', 'running')"),
     ),
+)
+
+alert_threads = sa.Table(
+    "alert_threads",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("cause", sa.String, nullable=False),
+    sa.Column("opened_at", UtcTime, nullable=False),
+    sa.Column("told_at", UtcTime, nullable=False),
+    sa.Column("targets", sa.JSON, nullable=False),
+    sa.Column("acknowledged_by", sa.String),
+    sa.Column("acknowledged_at", UtcTime),
+)
+
+told_incidents = sa.Table(
+    "told_incidents",
+    metadata,
+    sa.Column("incident_id", sa.String, primary_key=True),
+    sa.Column("thread", sa.String, nullable=False),
+    sa.Column("severity", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reopened", sa.Integer, nullable=False),
+    sa.Column("withheld", sa.Boolean, nullable=False),
+    sa.Index("told_incidents_by_thread", "thread"),
+)
+
+silences = sa.Table(
+    "silences",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("agent", sa.String, nullable=False),
+    sa.Column("type", sa.String, nullable=False),
+    sa.Column("starts_at", UtcTime, nullable=False),
+    sa.Column("ends_at", UtcTime, nullable=False),
+    sa.Column("created_by", sa.String, nullable=False),
+    sa.Column("comment", sa.String, nullable=False),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("request_id", sa.String, primary_key=True),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("requested_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("answered_by", sa.String),
+    sa.Column("answered_through", sa.String),
+    sa.Column("answered_at", UtcTime),
+)
+
+approval_answers = sa.Table(
+    "approval_answers",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("request_id", sa.String, nullable=False),
+    sa.Column("answer", sa.String, nullable=False),
+    sa.Column("person", sa.String, nullable=False),
+    sa.Column("through", sa.String, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sa.Column("reply", sa.String, nullable=False),
+    sa.Index("approval_answers_by_request", "request_id"),
+)
+
+slack_requests = sa.Table(
+    "slack_requests",
+    metadata,
+    sa.Column("signature", sa.String, primary_key=True),
+    sa.Column("seen_at", UtcTime, nullable=False),
 )

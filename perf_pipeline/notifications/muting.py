@@ -1,0 +1,51 @@
+"""Why people are not told of an incident now: it is silenced, or something known explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+from perf_pipeline.records import Incident, IncidentState, Silence
+
+DATA = "data"
+NOISE_OF_AN_OPTIMIZATION = ("latency", "cost", "traffic", "surge", "score")
+"""An optimization adds calls and may slow its agent down. It does not make tasks fail, so failures are always told."""
+
+
+def silenced_by(incident: Incident, silences: Iterable[Silence], now: datetime) -> Silence | None:
+    """The silence that covers all types of the incident, and of these the one that ends last."""
+    types = (incident.type, *incident.also)
+    matching = [
+        silence
+        for silence in silences
+        if silence.starts_at <= now < silence.ends_at
+        and fnmatchcase(incident.agent, silence.agent)
+        and all(fnmatchcase(type, silence.type) for type in types)
+    ]
+    return max(matching, key=lambda silence: silence.ends_at, default=None)
+
+
+def inhibited_by_outage(incident: Incident, outages: Iterable[Incident], window: timedelta) -> Incident | None:
+    """The outage of a source that began no later than the incident and was still there, or just over, when it opened.
+
+    What an agent seems to do while its spans cannot be read may come from what is missing. Logs and task counts only
+    enrich, so their outages inhibit nothing.
+    """
+    if incident.family == DATA:
+        return None
+    return next(
+        (
+            outage
+            for outage in outages
+            if outage.agent == "source:spans"
+            and outage.state is not IncidentState.RESOLVED
+            and outage.opened_at <= incident.opened_at <= outage.last_seen + window
+        ),
+        None,
+    )
+
+
+def inhibited_by_optimization(incident: Incident, optimizing: Collection[str]) -> bool:
+    """Whether the incident is the kind of noise that the optimization of its own agent makes itself."""
+    return incident.agent in optimizing and incident.family in NOISE_OF_AN_OPTIMIZATION

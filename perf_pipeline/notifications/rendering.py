@@ -1,0 +1,26 @@
+"""A message of the outbox as the channels take it."""
+
+from __future__ import annotations
+
+from perf_pipeline.message import RenderedMessage, section
+from perf_pipeline.notifications.plain_text import plain_text
+from perf_pipeline.notifications.slack_layout import slack_blocks, slack_text
+from perf_pipeline.records import Notification
+
+MAYBE_AGAIN = "The sender was interrupted: you may have got this message already."
+
+
+def render(notification: Notification, *, maybe_again: bool = False) -> RenderedMessage:
+    """`maybe_again` says, for a channel that cannot be searched, that an earlier sender may have posted it."""
+    message = notification.message
+    if maybe_again:
+        message = message.model_copy(update={"sections": (*message.sections, section(MAYBE_AGAIN))})
+    return RenderedMessage(
+        title=message.title,
+        plain=plain_text(message),
+        slack_text=slack_text(message),
+        slack_blocks=slack_blocks(message),
+        picture=notification.picture,
+        picture_text=message.picture_text,
+        announce=message.announce,
+    )

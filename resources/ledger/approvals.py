@@ -1,0 +1,113 @@
+"""Optimization requests, one open one an agent, and whether people agree to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from perf_pipeline.fleet_model import Approval
+from perf_pipeline.records import (
+    Answer,
+    AnswerRecord,
+    ApprovalRecord,
+    ApprovalState,
+    Notification,
+    OptimizationRequest,
+    RequestState,
+)
+from resources.ledger import schema
+from resources.ledger.outbox import OutboxLedger
+
+REQUEST_AFTER = {
+    ApprovalState.APPROVED: RequestState.READY,
+    ApprovalState.DECLINED: RequestState.DECLINED,
+    ApprovalState.EXPIRED: RequestState.EXPIRED,
+}
+
+
+class ApprovalLedger(OutboxLedger):
+    def request_optimization(self, request: OptimizationRequest) -> bool:
+        """Record a request. False where it is known, or another of the same agent is open."""
+        return self._insert_new(schema.optimization_requests, asdict(request))
+
+    def optimization_requests(self) -> list[OptimizationRequest]:
+        table = schema.optimization_requests
+        return [_request(row) for row in self._all(sa.select(table).order_by(table.c.requested_at, table.c.id))]
+
+    def ask_approval(self, approval: ApprovalRecord, messages: Sequence[Notification]) -> bool:
+        """Record that people are asked, and put the `messages` that ask them into the outbox.
+
+        False, and nothing changes, where they were asked before.
+        """
+        with self._engine.begin() as connection:
+            insert = self._insert(schema.approvals).values(asdict(approval)).on_conflict_do_nothing()
+            if connection.execute(insert.returning(schema.approvals.c.request_id)).first() is None:
+                return False
+            self._enqueue_all(connection, messages)
+            return True
+
+    def approvals(self, state: ApprovalState | None = None) -> list[ApprovalRecord]:
+        table = schema.approvals
+        query = sa.select(table).order_by(table.c.requested_at, table.c.request_id)
+        if state:
+            query = query.where(table.c.state == str(state))
+        return [ApprovalRecord(**{**row, "state": ApprovalState(row["state"])}) for row in self._all(query)]
+
+    def settle_approval(self, settled: ApprovalRecord, messages: Sequence[Notification]) -> bool:
+        """Record how an approval ended, with its request, and put the `messages` that say so into the outbox.
+
+        False, and nothing changes, where it has ended before, was about something else (another fingerprint), or the
+        request no longer waits for it.
+        """
+        approvals, requests = schema.approvals, schema.optimization_requests
+        end = sa.update(approvals).where(
+            approvals.c.request_id == settled.request_id,
+            approvals.c.state == str(ApprovalState.REQUESTED),
+            approvals.c.fingerprint == settled.fingerprint,
+        )
+        move = sa.update(requests).where(
+            requests.c.id == settled.request_id, requests.c.state == str(RequestState.AWAITING_APPROVAL)
+        )
+        with self._engine.connect() as connection, connection.begin() as transaction:
+            ended = connection.execute(
+                end.values(
+                    state=str(settled.state),
+                    answered_by=settled.answered_by,
+                    answered_through=settled.answered_through,
+                    answered_at=settled.answered_at,
+                )
+            )
+            moved = connection.execute(move.values(state=str(REQUEST_AFTER[settled.state])))
+            if (ended.rowcount, moved.rowcount) != (1, 1):
+                transaction.rollback()
+                return False
+            self._enqueue_all(connection, messages)
+            return True
+
+    def record_answer(self, answer: AnswerRecord) -> bool:
+        """Keep an attempt to answer. False, and nothing changes, where it was seen before."""
+        return self._insert_new(schema.approval_answers, asdict(answer))
+
+    def answers(self, request_id: str) -> list[AnswerRecord]:
+        table = schema.approval_answers
+        query = sa.select(table).where(table.c.request_id == request_id).order_by(table.c.at, table.c.id)
+        return [AnswerRecord(**{**row, "answer": Answer(row["answer"])}) for row in self._all(query)]
+
+    def see_slack_request(self, signature: str, now: datetime) -> bool:
+        """Remember the signature of a request from Slack. False where the same request came before."""
+        return self._insert_new(schema.slack_requests, {"signature": signature, "seen_at": now})
+
+
+def _request(row: dict[str, Any]) -> OptimizationRequest:
+    return OptimizationRequest(
+        **{
+            **row,
+            "approval": Approval(row["approval"]),
+            "state": RequestState(row["state"]),
+            "reasons": tuple(row["reasons"]),
+        }
+    )

@@ -1,0 +1,121 @@
+"""How the ledger reaches its database: an engine that processes share, and tables that are brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from filelock import FileLock
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.event import listens_for
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class LedgerConnection:
+    """What the parts of the ledger have in common. Opening it brings its tables up to date."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        _migrate(self._engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _all(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _insert_new(self, table: sa.Table, row: dict[str, Any]) -> bool:
+        insert = self._insert(table).values(plain(row)).on_conflict_do_nothing()
+        with self._engine.begin() as connection:
+            return connection.execute(insert.returning(*table.primary_key)).first() is not None
+
+    def _replace(self, table: sa.Table, rows: Sequence[dict[str, Any]], key: Sequence[str]) -> None:
+        with self._engine.begin() as connection:
+            self._put(connection, table, rows, key)
+
+    def _put(
+        self, connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], key: Sequence[str]
+    ) -> None:
+        for row in rows:
+            values = plain(row)
+            changed = {name: value for name, value in values.items() if name not in key}
+            insert = self._insert(table).values(values)
+            connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changed))
+
+    def _update_one(self, statement: sa.Update) -> bool:
+        with self._engine.begin() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        return postgresql.insert(table) if self._engine.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _engine(url: str) -> sa.Engine:
+    address = sa.make_url(url)
+    if address.drivername in ("postgres", "postgresql"):
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() != "sqlite":
+        return sa.create_engine(address, pool_pre_ping=True)
+    path = address.database
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(address, connect_args={"timeout": 30})
+
+    @listens_for(engine, "connect")
+    def _share_with_other_processes(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+    @listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # On its own, Python's driver begins no transaction before CREATE TABLE: half of a migration would stay.
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Bring the tables up to date. Processes that start together take turns."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    head = ScriptDirectory.from_config(config).get_current_head()
+
+    def is_current(connection: sa.Connection) -> bool:
+        return MigrationContext.configure(connection).get_current_revision() == head
+
+    with engine.connect() as connection:
+        if is_current(connection):
+            return
+    with _one_at_a_time(engine), engine.begin() as connection:
+        if not is_current(connection):
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+@contextmanager
+def _one_at_a_time(engine: sa.Engine) -> Iterator[None]:
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_lock(7245001)"))
+            try:
+                yield
+            finally:
+                connection.execute(sa.text("SELECT pg_advisory_unlock(7245001)"))
+    elif engine.url.database:
+        with FileLock(f"{engine.url.database}.lock"):
+            yield
+    else:
+        yield
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
