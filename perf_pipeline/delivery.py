@@ -64,7 +64,8 @@ def _send(
             )
         posted = messenger.find(message.key, message.created_at, reply_to) if tried_before else None
         if posted is None:
-            again = tried_before and not messenger.can_find
+            # One that failed went back to waiting; one that is still claimed is that of a sender who died.
+            again = message.state is NotificationState.CLAIMED and not messenger.can_find
             posted = messenger.post(render(message, maybe_again=again), message.key, reply_to)
     except MessengerError as error:
         step = after_failure(message.attempts + 1, error.retryable, clock())

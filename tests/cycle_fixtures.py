@@ -174,7 +174,7 @@ def installation(folder: Path, **settings: object) -> Iterator[Installation]:
         "span_source": spans,
         "log_source": LogFilesResource(folder=inbox),
         "task_source": StateFilesResource(folder=inbox),
-        "messenger": MessageFileResource(path=str(folder / "messages.jsonl")),
+        "messenger_slack": MessageFileResource(path=str(folder / "messages.jsonl")),
     }
     with dg.DagsterInstance.ephemeral() as instance:
         yield Installation(folder, fleet, spans, resources, build_defs(fleet, resources), instance)

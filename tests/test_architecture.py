@@ -31,6 +31,7 @@ CLIENTS = (
     "adbc_driver_postgresql",
     "aiohttp",
     "alembic",
+    "apprise",
     "asyncpg",
     "boto3",
     "fsspec",
@@ -56,6 +57,7 @@ CLIENTS = (
 )
 HEAVY = (
     "adbc_driver_postgresql",
+    "apprise",
     "dspy",
     "litellm",
     "matplotlib",

@@ -159,12 +159,12 @@ def test_an_incident_is_alerted_once_however_often_its_window_is_read(
     an_incident(installed, windows)
     for _ in range(3):
         assert installed.cycle(windows[0], windows[-1]).success
-        installed.tick("slack_messages")
+        installed.tick("notifications")
     with installed.ledger() as book:
         [message] = book.notifications()
     assert (message.state, message.kind, message.attempts) == (NotificationState.SENT, "alert", 1)
     [posted] = installed.messages
-    assert posted["key"] == message.key
+    assert (posted["key"], posted["title"]) == (message.key, "🚨 PERFORMANCE ALERT")
     assert "Agent: InboundAgent\nSeverity: CRITICAL\nType: success_drop" in posted["text"]
     onset = f"{windows[-1].start:%H:%M} UTC"
     assert f"Success rate fell from 95% to 0% since {onset} (0 of 12 tasks; 95% interval of the loss" in posted["text"]
@@ -173,7 +173,7 @@ def test_an_incident_is_alerted_once_however_often_its_window_is_read(
 def test_a_tick_without_news_sends_nothing(installed: Installation, windows: list[Window]) -> None:
     a_healthy_fleet(installed, windows)
     assert installed.cycle(windows[0], windows[-1]).success
-    assert installed.tick("slack_messages").skip_message == "Nothing to send."
+    assert installed.tick("notifications").skip_message == "Nothing to send."
     assert installed.messages == []
 
 
@@ -183,7 +183,7 @@ def test_an_incident_that_was_over_before_it_became_known_is_recorded_and_not_se
     for window in windows[4:7]:
         installed.spans.add_tasks("InboundAgent", window, 12)
     assert installed.cycle(windows[0], windows[6]).success
-    installed.tick("slack_messages")
+    installed.tick("notifications")
     with installed.ledger() as book:
         [incident] = book.incidents(windows[0].start)
         assert (incident.state, incident.opened_at) == (IncidentState.RESOLVED, windows[3].start)
@@ -195,10 +195,10 @@ def test_the_daily_summary_is_put_into_the_outbox_once(installed: Installation) 
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     for _ in range(2):
         assert installed.summarize(yesterday).success
-    installed.tick("slack_messages")
+    installed.tick("notifications")
     [posted] = installed.messages
-    assert posted["key"] == f"daily-summary:{yesterday}"
-    assert posted["text"].startswith(f"📊 Daily Performance Summary - {yesterday}\n")
+    assert posted["key"] == f"daily-summary:{yesterday}@slack"
+    assert posted["title"] == f"📊 Daily Performance Summary - {yesterday}"
 
 
 def test_the_summary_of_a_day_that_goes_on_does_not_replace_that_of_the_whole_day(installed: Installation) -> None:
@@ -206,8 +206,8 @@ def test_the_summary_of_a_day_that_goes_on_does_not_replace_that_of_the_whole_da
     assert installed.summarize(today).success
     with installed.ledger() as book:
         [message] = book.notifications()
-    assert message.key != f"daily-summary:{today}"
-    assert f"{today} (so far)" in message.text
+    assert message.key != f"daily-summary:{today}@slack"
+    assert f"{today} (so far)" in message.message.title
 
 
 def test_the_summary_of_a_day_long_over_is_withheld(installed: Installation) -> None:

@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from perf_pipeline.delivery import deliver
+from perf_pipeline.message import RenderedMessage
 from perf_pipeline.notifications.outbox import CLAIM_LIFETIME, FIRST_WAIT, LONGEST_WAIT, MAX_ATTEMPTS
 from perf_pipeline.records import Notification, NotificationState
 from resources.ledger import Ledger
+from resources.messenger import PostedMessage
 from resources.reading import SlackError
-from resources.sources import PostedMessage
+from tests.incident_builders import notification
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -50,12 +52,18 @@ class Channel:
     searches: list[tuple[str, datetime]] = field(default_factory=list)
     search_fails: bool = False
 
+    can_find: bool = True
+    replies: dict[str, PostedMessage | None] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
     def describe(self) -> str:
         return "a channel of a test"
 
-    def post(self, text: str, blocks: list[dict[str, Any]], key: str) -> PostedMessage:
-        assert text == f"text of {key}"
-        assert blocks == []
+    def post(self, message: RenderedMessage, key: str, reply_to: PostedMessage | None = None) -> PostedMessage:
+        assert message.title == f"title of {key}"
+        assert message.plain.startswith(f"text of {key}")
+        self.replies[key] = reply_to
+        self.texts[key] = message.plain
         fate = self.fates.pop(0) if self.fates else Fate.POSTED
         if fate is Fate.KILLED_BEFORE:
             raise Killed
@@ -70,8 +78,11 @@ class Channel:
             raise SlackError("The connection to Slack was lost.", retryable=True)
         return PostedMessage("C1", f"{len(self.posts)}.0")
 
-    def find(self, key: str, since: datetime) -> PostedMessage | None:
+    def find(self, key: str, since: datetime, reply_to: PostedMessage | None = None) -> PostedMessage | None:
         self.searches.append((key, since))
+        assert reply_to == self.replies.get(key, reply_to)
+        if not self.can_find:
+            return None
         if self.search_fails:
             raise SlackError("Slack is down.", retryable=True)
         return PostedMessage("C1", f"{self.posts.index(key) + 1}.0") if key in self.posts else None
@@ -84,12 +95,12 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def enqueue(ledger: Ledger, key: str = "a", at: datetime = NOON) -> bool:
-    return ledger.enqueue(Notification(key, "alert", f"text of {key}", [], at))
+def enqueue(ledger: Ledger, key: str = "a", at: datetime = NOON, **changes: Any) -> bool:
+    return ledger.enqueue(notification(key, at, **changes))
 
 
 def run(ledger: Ledger, channel: Channel, now: datetime = NOON) -> Counter[NotificationState]:
-    return deliver(ledger, channel, lambda: now)
+    return deliver(ledger, {"slack": channel}, lambda: now)
 
 
 def state(ledger: Ledger, key: str = "a") -> Notification:
@@ -171,6 +182,64 @@ def test_a_message_is_given_up_after_many_attempts_and_kept(ledger: Ledger) -> N
         run(ledger, channel, NOON + number * LONGEST_WAIT)
     assert (state(ledger).state, state(ledger).attempts) == (NotificationState.UNDELIVERABLE, MAX_ATTEMPTS)
     assert channel.posts == []
+
+
+def test_an_answer_waits_for_what_it_answers_and_stands_in_its_thread(ledger: Ledger) -> None:
+    channel = Channel([Fate.NOT_POSTED])
+    enqueue(ledger, "a", NOON)
+    enqueue(ledger, "b", NOON + timedelta(seconds=1), thread="a")
+    assert run(ledger, channel, NOON + timedelta(seconds=2)) == {NotificationState.PENDING: 1}
+    assert run(ledger, channel, NOON + timedelta(minutes=1)) == {NotificationState.SENT: 2}
+    assert channel.posts == ["a", "b"]
+    assert channel.replies == {"a": None, "b": PostedMessage("C1", "1.0")}
+
+
+def test_an_answer_to_what_was_never_sent_stands_alone(ledger: Ledger) -> None:
+    channel = Channel([Fate.REFUSED])
+    enqueue(ledger, "a", NOON)
+    enqueue(ledger, "b", NOON + timedelta(seconds=1), thread="a")
+    run(ledger, channel)
+    assert channel.replies == {"a": None, "b": None}
+    assert channel.posts == ["b"]
+
+
+def test_each_target_has_its_own_messenger_and_one_that_fails_holds_up_no_other(ledger: Ledger) -> None:
+    slack, pager = Channel([Fate.NOT_POSTED]), Channel()
+    enqueue(ledger, "a@slack")
+    enqueue(ledger, "a@pager", target="pager")
+    outcome = deliver(ledger, {"slack": slack, "pager": pager}, lambda: NOON)
+    assert outcome == {NotificationState.PENDING: 1, NotificationState.SENT: 1}
+    assert (slack.posts, pager.posts) == ([], ["a@pager"])
+
+
+def test_a_message_to_a_target_that_was_removed_is_kept_and_says_what_to_do(ledger: Ledger) -> None:
+    enqueue(ledger, target="pager")
+    assert run(ledger, Channel()) == {NotificationState.UNDELIVERABLE: 1}
+    assert "fleet.yaml has no target pager any more" in (state(ledger).note or "")
+
+
+def test_where_nothing_can_be_looked_up_a_message_of_a_killed_sender_says_that_it_may_be_the_second(
+    ledger: Ledger,
+) -> None:
+    channel = Channel([Fate.KILLED_AFTER], can_find=False)
+    enqueue(ledger)
+    with pytest.raises(Killed):
+        run(ledger, channel)
+    assert "you may have got this message already" not in channel.texts["a"]
+    run(ledger, channel, NOON + CLAIM_LIFETIME + timedelta(seconds=1))
+    assert channel.posts == ["a", "a"]
+    assert "you may have got this message already" in channel.texts["a"]
+
+
+def test_where_nothing_can_be_looked_up_a_message_that_was_surely_not_posted_says_nothing_of_the_kind(
+    ledger: Ledger,
+) -> None:
+    channel = Channel([Fate.NOT_POSTED], can_find=False)
+    enqueue(ledger)
+    run(ledger, channel)
+    run(ledger, channel, NOON + FIRST_WAIT)
+    assert channel.posts == ["a"]
+    assert "you may have got this message already" not in channel.texts["a"]
 
 
 class Outbox(RuleBasedStateMachine):

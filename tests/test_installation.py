@@ -10,6 +10,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import load_fleet
+from perf_pipeline.fleet_people import NotificationsConfig
 from perf_pipeline.installation import installed_resources
 from perf_pipeline.settings import read_settings
 from resources.ledger import LedgerResource
@@ -17,13 +18,14 @@ from resources.slack import SlackResource
 from tests.test_settings import COMPLETE, SECRET
 
 FLEET = load_fleet(Path(__file__).parent.parent / "fleet.yaml")
-KEYS = {"lake", "lake_io", "ledger", "span_source", "log_source", "task_source", "messenger"}
+KEYS = {"lake", "lake_io", "ledger", "span_source", "log_source", "task_source", "messenger_slack"}
 
 
 def kinds(environment: dict[str, str]) -> dict[str, str]:
     installed = installed_resources(read_settings(environment), FLEET)
     assert set(installed) == KEYS
-    return {key: type(installed[key]).__name__ for key in ("span_source", "log_source", "task_source", "messenger")}
+    sources = ("span_source", "log_source", "task_source", "messenger_slack")
+    return {key: type(installed[key]).__name__ for key in sources}
 
 
 def test_what_is_not_set_falls_back_to_its_embedded_default(tmp_path: Path) -> None:
@@ -31,13 +33,13 @@ def test_what_is_not_set_falls_back_to_its_embedded_default(tmp_path: Path) -> N
         "span_source": "SpanFilesResource",
         "log_source": "LogFilesResource",
         "task_source": "StateFilesResource",
-        "messenger": "MessageFileResource",
+        "messenger_slack": "MessageFileResource",
     }
     home = {"PERF_PIPELINE_HOME": str(tmp_path)}
     assert kinds(home) == embedded
     phoenix = {"PHOENIX_ENDPOINT": "http://phoenix.example", "PHOENIX_PROJECT_NAME": "agents"}
     assert kinds(home | phoenix) == embedded | {"span_source": "PhoenixResource"}
-    assert kinds(home | {"SLACK_BOT_TOKEN": "xoxb-1"}) == embedded | {"messenger": "SlackResource"}
+    assert kinds(home | {"SLACK_BOT_TOKEN": "xoxb-1"}) == embedded | {"messenger_slack": "SlackResource"}
 
 
 def test_what_is_set_is_the_real_system(tmp_path: Path) -> None:
@@ -45,18 +47,38 @@ def test_what_is_set_is_the_real_system(tmp_path: Path) -> None:
         "span_source": "PhoenixResource",
         "log_source": "RailwayResource",
         "task_source": "SupabaseResource",
-        "messenger": "SlackResource",
+        "messenger_slack": "SlackResource",
     }
 
 
 def test_the_channel_of_the_environment_stands_above_that_of_the_fleet_file() -> None:
     def channel(**extra: str) -> str:
-        slack = installed_resources(read_settings(COMPLETE | extra), FLEET)["messenger"]
+        slack = installed_resources(read_settings(COMPLETE | extra), FLEET)["messenger_slack"]
         assert isinstance(slack, SlackResource)
         return slack.channel
 
     assert channel() == FLEET.slack_channel
     assert channel(SLACK_CHANNEL="#ops") == "#ops"
+
+
+def test_each_target_of_the_fleet_file_has_a_messenger_of_its_own_but_for_alertmanager(tmp_path: Path) -> None:
+    targets = {
+        "sales": {"kind": "slack", "channel": "#sales"},
+        "on_call": {"kind": "apprise", "url_variable": "ON_CALL_URL"},
+        "alertmanager": {"kind": "alertmanager", "url": "http://127.0.0.1:9093"},
+    }
+    config = NotificationsConfig.model_validate({"targets": targets})
+    fleet = FLEET.model_copy(update={"notifications": config})
+    installed = installed_resources(read_settings(COMPLETE | {"PERF_PIPELINE_HOME": str(tmp_path)}), fleet)
+    messengers = {key: value for key, value in installed.items() if key.startswith("messenger_")}
+    assert {key: type(value).__name__ for key, value in messengers.items()} == {
+        "messenger_slack": "SlackResource",
+        "messenger_sales": "SlackResource",
+        "messenger_on_call": "AppriseResource",
+    }
+    sales = messengers["messenger_sales"]
+    assert isinstance(sales, SlackResource)
+    assert sales.channel == "#sales"
 
 
 def test_an_empty_ledger_variable_leaves_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

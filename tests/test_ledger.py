@@ -20,6 +20,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import StatementError
 
 from perf_pipeline.fleet import Approval, Severity
+from perf_pipeline.message import Message
 from perf_pipeline.records import (
     Incident,
     IncidentState,
@@ -33,6 +34,8 @@ from perf_pipeline.records import (
 from resources.ledger import Ledger, LedgerResource
 from resources.ledger import schema as ledger_schema
 from resources.ledger.connection import MIGRATIONS
+from tests.incident_builders import incident as an_incident
+from tests.incident_builders import notification
 
 REPOSITORY = Path(__file__).parent.parent
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -52,7 +55,7 @@ def ledger(address: str) -> Iterator[Ledger]:
 
 
 def message(key: str = "alert:1", **changes: Any) -> Notification:
-    return replace(Notification(key, "alert", "text", [{"type": "divider"}], NOON), **changes)
+    return notification(key, NOON, **changes)
 
 
 def request(agent: str = "InboundAgent", identity: str = "a", **changes: Any) -> OptimizationRequest:
@@ -72,25 +75,8 @@ def request(agent: str = "InboundAgent", identity: str = "a", **changes: Any) ->
 
 
 def incident(**changes: Any) -> Incident:
-    made = Incident(
-        id="1",
-        agent="InboundAgent",
-        family="reliability",
-        type="success_drop",
-        also=("error_spike",),
-        severity=Severity.HIGH,
-        state=IncidentState.OPEN,
-        onset=NOON,
-        opened_at=NOON,
-        last_seen=NOON,
-        resolved_at=None,
-        reopened=0,
-        root_cause="cause",
-        recommended_action="IMMEDIATE",
-        details="details",
-        example_traces=("a", "b"),
-    )
-    return replace(made, **changes)
+    known = {"id": "1", "also": ("error_spike",), "onset": NOON, "example_traces": ("a", "b"), "cause": "TimeoutError"}
+    return an_incident(**(known | changes))
 
 
 def claim(ledger: Ledger, wanted: Notification, claimant: str, now: datetime = NOON) -> bool:
@@ -227,18 +213,25 @@ def test_an_incident_from_before_the_lifecycle_opened_at_its_onset(address: str)
 
 def test_a_key_is_used_once_and_what_it_said_first_stays(ledger: Ledger) -> None:
     assert ledger.enqueue(message())
-    assert not ledger.enqueue(message(text="another"))
-    assert [found.text for found in ledger.notifications()] == ["text"]
+    assert not ledger.enqueue(message(message=Message(title="another")))
+    assert [found.message.title for found in ledger.notifications()] == ["title of alert:1"]
 
 
-def test_what_was_withheld_as_history_may_become_news_and_nothing_else_is_said_again(ledger: Ledger) -> None:
-    note = "The incident was over before it became known."
-    ledger.enqueue(message("withheld", state=NotificationState.WITHHELD, note=note))
+def test_what_could_not_be_delivered_is_counted_and_may_be_tried_again(ledger: Ledger) -> None:
+    ledger.enqueue(message("failed", state=NotificationState.UNDELIVERABLE, attempts=20, note="refused"))
     ledger.enqueue(message("sent", state=NotificationState.SENT))
-    assert ledger.release(message("withheld", text="it is back"))
-    assert not ledger.release(message("sent", text="it is back"))
-    assert not ledger.release(message("unknown"))
-    assert ledger.deliverable(NOON, NOON) == [message("withheld", text="it is back")]
+    assert (ledger.undeliverable_count(), ledger.deliverable(NOON, NOON)) == (1, [])
+    assert ledger.retry_undeliverable() == 1
+    [waiting] = ledger.deliverable(NOON, NOON)
+    # It counts as tried, so that it is looked for before it is posted.
+    assert (waiting.key, waiting.attempts, waiting.note) == ("failed", 1, "refused")
+    assert (ledger.undeliverable_count(), ledger.retry_undeliverable()) == (0, 0)
+
+
+def test_messages_are_found_by_their_keys(ledger: Ledger) -> None:
+    ledger.enqueue(message("a", thread="b", picture=b"\x89PNG"))
+    assert ledger.notifications_by_key(["a", "unknown"]) == {"a": message("a", thread="b", picture=b"\x89PNG")}
+    assert ledger.notifications_by_key([]) == {}
 
 
 def test_only_what_waits_and_is_due_or_was_abandoned_is_deliverable(ledger: Ledger) -> None:
@@ -309,13 +302,13 @@ def test_of_many_threads_one_claims(address: str) -> None:
 CONTENDER = """
 import sys, time
 from datetime import UTC, datetime
-from perf_pipeline.records import Notification
 from resources.ledger import Ledger
+from tests.incident_builders import notification
 address, name, begin = sys.argv[1], sys.argv[2], float(sys.argv[3])
 time.sleep(max(begin - time.time(), 0))
 ledger = Ledger(address)
 now = datetime.now(UTC)
-ledger.enqueue(Notification("alert:1", "alert", name, [], now))
+ledger.enqueue(notification("alert:1", now))
 won = [m.key for m in ledger.deliverable(now, datetime(2026, 1, 1, tzinfo=UTC)) if ledger.claim(m, name, now)]
 print(len(won))
 """
@@ -365,7 +358,7 @@ def test_an_agent_has_one_open_request(ledger: Ledger, state: RequestState) -> N
     assert ledger.request_optimization(request("AuditAgent", identity="c"))
 
 
-@pytest.mark.parametrize("state", [RequestState.FINISHED, RequestState.CANCELLED])
+@pytest.mark.parametrize("state", [state for state in RequestState if not state.is_open])
 def test_an_agent_whose_request_is_over_may_have_another_but_not_the_same(ledger: Ledger, state: RequestState) -> None:
     assert ledger.request_optimization(request(state=state))
     assert not ledger.request_optimization(request())

@@ -1,88 +1,61 @@
-"""The rules of the outbox: who is alerted, under which key, and how long a failed message waits."""
+"""The rules of the outbox: keys and threads at each target, when an answer may go, how long a failed message waits."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from perf_pipeline.fleet import Severity
+from perf_pipeline.fleet_people import NotificationKind
+from perf_pipeline.message import Message
 from perf_pipeline.notifications.outbox import (
     LONGEST_WAIT,
     MAX_ATTEMPTS,
     after_failure,
-    alert_key,
-    alerts,
-    summary_key,
+    thread_is_ready,
+    to_targets,
 )
-from perf_pipeline.records import Incident, IncidentState, Notification, NotificationState
-from tests.test_messages import incident
+from perf_pipeline.records import NotificationState
+from tests.incident_builders import notification
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-WINDOW, ACT_WITHIN = timedelta(minutes=30), timedelta(hours=2)
+MESSAGE = Message(title="title")
 
 
-def made(*incidents: Incident) -> list[Notification]:
-    return alerts(incidents, NOW, ACT_WITHIN, WINDOW, "UTC", lambda trace: f"https://phoenix.example/{trace}")
+def test_a_message_to_two_targets_has_a_key_and_a_thread_of_its_own_at_each() -> None:
+    made = to_targets("a:update", NotificationKind.ALERT, MESSAGE, ("slack", "on_call"), NOW, thread="a")
+    assert [(one.key, one.thread, one.target) for one in made] == [
+        ("a:update@slack", "a@slack", "slack"),
+        ("a:update@on_call", "a@on_call", "on_call"),
+    ]
+    assert {one.state for one in made} == {NotificationState.PENDING}
 
 
-def seen(ago: timedelta, state: IncidentState = IncidentState.OPEN, severity: Severity = Severity.HIGH) -> Incident:
-    return incident(onset=NOW - ago, last_seen=NOW - ago, state=state, severity=severity, example_traces=("ab12",))
+def test_a_message_that_is_only_kept_says_why() -> None:
+    [kept] = to_targets("a", NotificationKind.ALERT, MESSAGE, ("slack",), NOW, withheld="It is history.")
+    assert (kept.state, kept.note, kept.thread) == (NotificationState.WITHHELD, "It is history.", None)
 
 
 @pytest.mark.parametrize(
-    ("severity", "alerted"),
-    [(Severity.LOW, False), (Severity.MEDIUM, False), (Severity.HIGH, True), (Severity.CRITICAL, True)],
+    ("state", "ready"),
+    [
+        (NotificationState.PENDING, False),
+        (NotificationState.CLAIMED, False),
+        (NotificationState.SENT, True),
+        (NotificationState.WITHHELD, True),
+        (NotificationState.UNDELIVERABLE, True),
+    ],
 )
-def test_high_and_critical_incidents_are_alerted(severity: Severity, alerted: bool) -> None:
-    assert bool(made(seen(WINDOW, severity=severity))) == alerted
+def test_an_answer_waits_for_what_it_answers_unless_that_will_never_be_sent(
+    state: NotificationState, ready: bool
+) -> None:
+    answer = notification("b", thread="a")
+    assert thread_is_ready(answer, notification("a", state=state)) == ready
 
 
-def test_an_alert_waits_to_be_sent_under_its_incidents_key() -> None:
-    [message] = made(seen(WINDOW))
-    assert (message.state, message.key, message.kind) == (
-        NotificationState.PENDING,
-        alert_key(seen(WINDOW)),
-        "alert",
-    )
-    assert message.created_at == NOW
-    assert "<https://phoenix.example/ab12|ab12>" in message.text
-    assert message.blocks[0]["type"] == "header"
-
-
-def test_an_incident_has_one_key_whatever_becomes_of_it() -> None:
-    known = seen(WINDOW)
-    later = replace(known, severity=Severity.CRITICAL, state=IncidentState.RESOLVED, last_seen=NOW)
-    assert alert_key(later) == alert_key(known)
-    assert alert_key(replace(later, state=IncidentState.OPEN, reopened=1)) == alert_key(known)
-
-
-def test_an_incident_that_was_over_long_ago_is_recorded_and_withheld() -> None:
-    [message] = made(seen(timedelta(hours=5), IncidentState.RESOLVED))
-    assert message.state is NotificationState.WITHHELD
-    assert message.note == "The incident was over before it became known."
-
-
-@pytest.mark.parametrize("state", [IncidentState.OPEN, IncidentState.RECOVERING])
-def test_an_old_incident_that_is_not_over_waits_for_the_windows_that_are_to_be_read(state: IncidentState) -> None:
-    assert made(seen(timedelta(hours=5), state)) == []
-
-
-def test_an_incident_that_recovers_is_alerted_like_an_open_one() -> None:
-    [message] = made(seen(WINDOW, IncidentState.RECOVERING))
-    assert message.state is NotificationState.PENDING
-
-
-@pytest.mark.parametrize(("minutes", "state"), [(0, NotificationState.PENDING), (1, NotificationState.WITHHELD)])
-def test_the_time_to_act_counts_from_the_windows_end(minutes: int, state: NotificationState) -> None:
-    [message] = made(seen(WINDOW + ACT_WITHIN + timedelta(minutes=minutes), IncidentState.RESOLVED))
-    assert message.state is state
-
-
-def test_a_day_in_progress_and_the_whole_day_have_keys_of_their_own() -> None:
-    assert summary_key("2026-03-01", over=True) == "daily-summary:2026-03-01"
-    assert summary_key("2026-03-01", over=False) != summary_key("2026-03-01", over=True)
+def test_a_message_that_answers_nothing_or_something_unknown_may_go() -> None:
+    assert thread_is_ready(notification("a"), None)
+    assert thread_is_ready(notification("b", thread="a"), None)
 
 
 def test_the_wait_doubles_from_15_seconds_to_half_an_hour() -> None:

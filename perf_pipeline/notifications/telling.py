@@ -70,7 +70,7 @@ def tellings(
 class _Teller:
     situation: Situation
     fleet: FleetConfig
-    now: datetime
+    moment: datetime
     trace_url: Callable[[str], str | None]
 
     def tellings(self) -> list[Telling]:
@@ -110,11 +110,11 @@ class _Teller:
         return members
 
     def _is_old(self, incident: Incident) -> bool:
-        return incident.last_seen + self.fleet.window + self.fleet.act_within < self.now
+        return incident.last_seen + self.fleet.window + self.fleet.act_within < self.moment
 
     def _mute(self, incident: Incident) -> str | None:
         """Why people are not to be told of the incident now; None where they are."""
-        if silence := silenced_by(incident, self.situation.silences, self.now):
+        if silence := silenced_by(incident, self.situation.silences, self.moment):
             return f"It was silenced by {silence.created_by} until {silence.ends_at:%Y-%m-%d %H:%M} UTC."
         outages = [other for other in self.situation.incidents if other.family == DATA]
         if inhibited_by_outage(incident, outages, self.fleet.window):
@@ -133,17 +133,17 @@ class _Teller:
     def _withheld(self, incident: Incident, reason: str) -> Telling:
         thread = _thread_id([incident])
         message = alert_message([incident], thread, self.fleet.timezone, self.trace_url)
-        notes = to_targets(thread, NotificationKind.ALERT, message, (SLACK,), self.now, withheld=reason)
+        notes = to_targets(thread, NotificationKind.ALERT, message, (SLACK,), self.moment, withheld=reason)
         return Telling(notes, None, (self._learned(incident, thread, withheld=True),))
 
     def _alert(self, group: Sequence[Incident]) -> Telling:
         thread = _thread_id(group)
         targets = self._targets(group)
         message = alert_message(group, thread, self.fleet.timezone, self.trace_url)
-        started = AlertThread(thread, group[0].cause, min(one.opened_at for one in group), self.now, targets)
+        started = AlertThread(thread, group[0].cause, min(one.opened_at for one in group), self.moment, targets)
         # Also one that is over by now is told as open first, so that its end is told in the thread.
         learned = tuple(self._learned(one, thread, state=IncidentState.OPEN) for one in group)
-        return Telling(to_targets(thread, NotificationKind.ALERT, message, targets, self.now), started, learned)
+        return Telling(to_targets(thread, NotificationKind.ALERT, message, targets, self.moment), started, learned)
 
     def _change(self, incident: Incident, told: ToldIncident) -> Change | None:
         if incident.state is IncidentState.RESOLVED:
@@ -166,13 +166,13 @@ class _Teller:
             NotificationKind.ALERT,
             message,
             thread.targets,
-            self.now,
+            self.moment,
             thread=thread.id,
         )
         newcomers = tuple(name for name in self._targets(still_open) if name not in thread.targets)
         if newcomers:
             whole = alert_message(still_open, thread.id, self.fleet.timezone, self.trace_url)
-            notes += to_targets(thread.id, NotificationKind.ALERT, whole, newcomers, self.now)
+            notes += to_targets(thread.id, NotificationKind.ALERT, whole, newcomers, self.moment)
         renewed = any(change.kind != "recovered" for change in changes)
         changed = replace(thread, targets=thread.targets + newcomers)
         if renewed:
@@ -186,17 +186,17 @@ class _Teller:
         loud = [incident for incident in still_open if self._reason_to_withhold(incident) is None]
         if thread.acknowledged_at is not None or not loud:
             return []
-        config, age = self.fleet.notifications, self.now - thread.told_at
+        config, age = self.fleet.notifications, self.moment - thread.told_at
         result = []
         if number := age // config.repeat:
             message = reminder_message(loud, thread, self.fleet.timezone)
             key = f"{thread.id}:reminder:{number}"
-            notes = to_targets(key, NotificationKind.ALERT, message, thread.targets, self.now, thread=thread.id)
+            notes = to_targets(key, NotificationKind.ALERT, message, thread.targets, self.moment, thread=thread.id)
             result.append(Telling(notes, None, ()))
         if age >= config.acknowledge_within and config.escalate_to:
             message = escalation_message(loud, thread, self.fleet.timezone, self.trace_url)
             key = f"{thread.id}:escalation"
-            notes = to_targets(key, NotificationKind.ALERT, message, config.escalate_to, self.now)
+            notes = to_targets(key, NotificationKind.ALERT, message, config.escalate_to, self.moment)
             result.append(Telling(notes, None, ()))
         return result
 
