@@ -21,7 +21,7 @@ from perf_pipeline.monitoring.backtest import (
 )
 from perf_pipeline.monitoring.findings import FindingState
 from tests.builders import LENGTH, shipped_fleet
-from tests.metric_tables import Change, Law, agents
+from tests.metric_tables import DAY, Change, Law, agents, with_planned_change
 
 FLEET = shipped_fleet()
 
@@ -116,6 +116,13 @@ def test_a_logarithm_may_be_negative() -> None:
     assert read["latency_log_mean"].tolist() == [-1, 0, 1]
 
 
+def test_planned_changes_are_read_and_where_none_is_given_there_was_none() -> None:
+    read = metrics_table(rows(planned_changes=["1", "", "0"]))
+    assert read["planned_changes"].fillna(0).tolist() == [1, 0, 0]
+    with pytest.raises(MetricsError, match=r"^Row 1: planned_changes is not a number"):
+        metrics_table(rows(planned_changes=["a deployment", "", ""]))
+
+
 def test_columns_that_nobody_asked_for_are_left_out() -> None:
     assert "colour" not in metrics_table(rows(colour=["red", "blue", "red"]))
 
@@ -204,6 +211,16 @@ def test_a_table_with_nothing_but_tasks_and_successes_is_enough(history: pd.Data
     told = findings_in(metrics_table(bare), FLEET)
     of_success = found[found["type"] == "success_drop"].reset_index(drop=True)
     pd.testing.assert_frame_equal(told, of_success)
+
+
+def test_a_planned_change_in_the_table_begins_a_new_regime() -> None:
+    poor_but_for_a_day = [Change(-4 * DAY, 0, success_points=40.0), Change(DAY, 2 * DAY, success_points=40.0)]
+    table = agents(Law(success=0.95), range(-4 * DAY, 2 * DAY), 94, changes=poor_but_for_a_day)
+    table = table[["agent", "window_start", "tasks", "successes"]]
+    unplanned, planned = (findings_in(metrics_table(one), FLEET) for one in (table, with_planned_change(table, 0)))
+    # The fall back to the old level is one from that of the new version.
+    assert planned["type"].tolist() == ["success_drop"]
+    assert unplanned.empty
 
 
 def test_the_order_of_the_rows_does_not_matter(history: pd.DataFrame, found: pd.DataFrame) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perf_pipeline.monitoring.detectors.registry import METRICS, evidence_bar
+from perf_pipeline.monitoring.detectors.registry import detectors, evidence_bar
 from tests.builders import LENGTH
-from tests.metric_tables import DAY, POLICY, WEEK, Change, Law, agents, detector, memory_after, some_detectors, watch
+from tests.metric_tables import DAY, POLICY, WEEK, Change, Law, agents, memory_after, watch
 
 AGENTS, WEEKS = 40, 6
+BAR = detectors(POLICY, LENGTH)[0].bar.evidence
 
 HEALTHY = [
     Law(shared_luck=0.05),
@@ -64,14 +65,12 @@ def crossings(said: pd.DataFrame, bar: float) -> int:
 
 @pytest.mark.parametrize("lower", [0.0, 2.0, 4.0, 6.0])
 def test_noise_passes_no_bar_more_often_than_its_height_allows(weeks_of_health: pd.DataFrame, lower: float) -> None:
-    bar = evidence_bar(POLICY, LENGTH) - lower
-    allowed = len(weeks_of_health) / math.exp(bar)
-    assert crossings(weeks_of_health, bar) <= allowed + 3 * math.sqrt(allowed)
+    allowed = len(weeks_of_health) / math.exp(BAR - lower)
+    assert crossings(weeks_of_health, BAR - lower) <= allowed + 3 * math.sqrt(allowed)
 
 
 def test_a_bar_for_ten_times_as_many_false_alarms_is_passed_more_often(weeks_of_health: pd.DataFrame) -> None:
-    bar = evidence_bar(POLICY, LENGTH)
-    seldom, often = crossings(weeks_of_health, bar), crossings(weeks_of_health, bar - math.log(10))
+    seldom, often = crossings(weeks_of_health, BAR), crossings(weeks_of_health, BAR - math.log(10))
     assert often >= 3 * seldom
     assert often >= 20
 
@@ -84,13 +83,12 @@ def test_a_policy_that_allows_a_hundred_times_as_many_has_many_more() -> None:
 
 
 def test_the_bar_shares_the_allowance_between_all_detectors_and_windows() -> None:
-    assert len(some_detectors()) == METRICS
-    bar = evidence_bar(POLICY, LENGTH)
-    assert METRICS * WEEK / math.exp(bar) == pytest.approx(POLICY.false_alarms_per_agent_week)
+    every = detectors(POLICY, LENGTH)
+    assert {one.bar.evidence for one in every} == {BAR}
+    assert len(every) * WEEK / math.exp(BAR) == pytest.approx(POLICY.false_alarms_per_agent_week)
     twice = POLICY.model_copy(update={"false_alarms_per_agent_week": 2 * POLICY.false_alarms_per_agent_week})
-    assert evidence_bar(twice, LENGTH) == pytest.approx(bar - math.log(2))
-    assert evidence_bar(POLICY, LENGTH / 2) == pytest.approx(bar + math.log(2))
-    assert detector("cost_spike").bar.evidence == bar
+    assert evidence_bar(twice, LENGTH, len(every)) == pytest.approx(BAR - math.log(2))
+    assert evidence_bar(POLICY, LENGTH / 2, len(every)) == pytest.approx(BAR + math.log(2))
 
 
 # What is found all the same

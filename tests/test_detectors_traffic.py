@@ -22,6 +22,7 @@ from tests.metric_tables import (
     Change,
     Law,
     agents,
+    judged,
     knowing,
     memory_after,
     metrics,
@@ -49,8 +50,9 @@ def known_agents(count: int, usual: float) -> tuple[np.ndarray, np.ndarray]:
 def test_the_ratios_are_a_fair_bet(model: TrafficModel, usual: float) -> None:
     counts = np.arange(4000)
     memory, seasons = known_agents(len(counts), usual)
-    shape = 1 / float(model.dispersion(memory)[0])
-    ratios = model.judge(memory, seasons, observation(agents=len(counts), tasks=counts)).log_ratios
+    (dispersion,) = model.baseline(memory)
+    shape = 1 / float(dispersion[0])
+    ratios = judged(model, memory, observation(agents=len(counts), tasks=counts), seasons).log_ratios
     chances = nbinom.logpmf(counts, shape, shape / (shape + usual))
     assert np.exp(chances[:, None] + ratios).sum(axis=0) == pytest.approx(np.ones(3), rel=1e-3)
 
@@ -58,15 +60,17 @@ def test_the_ratios_are_a_fair_bet(model: TrafficModel, usual: float) -> None:
 @given(st.floats(1.0, 60.0))
 def test_fewer_tasks_speak_for_a_drop_and_more_for_a_surge(usual: float) -> None:
     counts = np.arange(200)
+    memory, seasons = known_agents(len(counts), usual)
     seen = observation(agents=len(counts), tasks=counts)
-    assert (np.diff(DROP.judge(*known_agents(len(counts), usual), seen).log_ratios, axis=0) < 0).all()
-    assert (np.diff(SURGE.judge(*known_agents(len(counts), usual), seen).log_ratios, axis=0) > 0).all()
+    assert (np.diff(judged(DROP, memory, seen, seasons).log_ratios, axis=0) < 0).all()
+    assert (np.diff(judged(SURGE, memory, seen, seasons).log_ratios, axis=0) > 0).all()
 
 
 @given(st.floats(1.0, 60.0))
 def test_the_usual_number_of_tasks_speaks_for_neither(usual: float) -> None:
+    memory, seasons = known_agents(1, usual)
     for model, number in ((DROP, np.ceil(usual)), (SURGE, np.floor(usual))):
-        assert (model.judge(*known_agents(1, usual), observation(tasks=number)).log_ratios < 0).all()
+        assert (judged(model, memory, observation(tasks=number), seasons).log_ratios < 0).all()
 
 
 # The rhythm
@@ -108,7 +112,7 @@ def test_a_weekend_that_falls_on_other_days_is_learnt_as_well() -> None:
 @pytest.mark.parametrize(("dispersion", "low", "high"), [(0.05, 0.02, 0.12), (0.8, 0.5, 1.1)])
 def test_how_much_traffic_varies_is_learnt(dispersion: float, low: float, high: float) -> None:
     table = agents(Law(traffic_dispersion=dispersion), range(2 * WEEK), 43, count=6)
-    learnt = DROP.dispersion(memory_after(table, {"traffic_drop"}).records[0])
+    (learnt,) = DROP.baseline(memory_after(table, {"traffic_drop"}).records[0])
     assert low < np.median(learnt) < high
 
 

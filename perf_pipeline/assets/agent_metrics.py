@@ -12,7 +12,7 @@ from perf_pipeline.detector_memory import memory_before
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.expectations import add_expectations
 from perf_pipeline.monitoring.metrics import fill_windows, metrics_from_tasks
-from perf_pipeline.monitoring.planned_changes import count_planned_changes, new_versions
+from perf_pipeline.monitoring.planned_changes import count_planned_changes, first_uses, new_versions
 from perf_pipeline.monitoring.score import TREND_REACH, add_scores
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import SourceHealth, SourceStatus
@@ -76,9 +76,8 @@ def _planned_changes(
     first, last = windows[0].start, windows[-1].end
     connection = store.connect()
     earlier = store.scan(connection, AGENT_TASKS, first - VERSIONS_LOOKBACK, first)
-    used = earlier.select("agent", "program_version", "start_time").to_pandas()
-    changes = store.read(CHANGE_EVENTS, first, last)
-    return count_planned_changes(table, changes, new_versions(tasks, used), fleet.window)
+    versions = new_versions(first_uses(ibis.memtable(tasks)).to_pandas(), first_uses(earlier).to_pandas())
+    return count_planned_changes(table, store.read(CHANGE_EVENTS, first, last), versions, fleet.window)
 
 
 def incomplete_windows(windows: list[Window], health: list[SourceHealth], now: datetime) -> set[Window]:

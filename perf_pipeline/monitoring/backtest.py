@@ -13,7 +13,7 @@ from perf_pipeline.fleet import FleetConfig, Severity
 from perf_pipeline.monitoring.detectors.lifecycle import Event, Phase
 from perf_pipeline.monitoring.detectors.registry import detectors
 from perf_pipeline.monitoring.detectors.replay import Step, replay, window_time
-from perf_pipeline.monitoring.findings import FAMILIES, FindingState
+from perf_pipeline.monitoring.findings import FAMILIES, FindingState, type_of_finding
 from perf_pipeline.monitoring.incidents import incidents_from_findings, judged_windows
 from perf_pipeline.records import Incident
 
@@ -27,10 +27,14 @@ OPTIONAL = (
     "latency_log_sd",
     "total_tokens",
     "cost_usd",
+    "planned_changes",
 )
-"""Columns that may be missing: what was not measured is not judged."""
+"""Columns that may be missing: what was not measured is not judged, and no change is known of."""
 
 FINDING_COLUMNS = ["agent", "window_start", "type", "severity", "onset", "state"]
+UNKNOWN_CAUSE = dict.fromkeys(("root_cause", "recommended_action", "details", "example_traces", "cause"), "")
+"""What incidents are told of their findings, and metrics alone do not say."""
+
 STATES = {
     Phase.QUIET: FindingState.RESOLVED,
     Phase.PENDING: FindingState.PENDING,
@@ -96,8 +100,12 @@ def findings_in(metrics: pd.DataFrame, fleet: FleetConfig) -> pd.DataFrame:
     Columns `FINDING_COLUMNS`: a row for each incident, in the window at whose close it opened, with the type that it
     opened as, the worst severity that it reached, and its onset. Findings that never opened have no row.
     """
-    states = finding_states(metrics, fleet)
-    judged = judged_windows(metrics["window_start"].drop_duplicates().dt.to_pydatetime(), [])
+    return findings_from(finding_states(metrics, fleet), metrics["window_start"], fleet)
+
+
+def findings_from(states: pd.DataFrame, windows: pd.Series, fleet: FleetConfig) -> pd.DataFrame:
+    """`findings_in` a table of metrics, from its `finding_states` and the starts of its windows (UTC)."""
+    judged = judged_windows(windows.drop_duplicates().dt.to_pydatetime(), [])
     reopen = timedelta(hours=fleet.detection.reopen_within_hours)
     opening = states[states["window_start"] == states["opened"]]
     opening = opening.assign(family=opening["type"].map(FAMILIES), place=opening["type"].map(list(FAMILIES).index))
@@ -137,8 +145,7 @@ def finding_states(metrics: pd.DataFrame, fleet: FleetConfig) -> pd.DataFrame:
 
     every = detectors(fleet.detection, fleet.window)
     replay(metrics, every, fleet.window, timedelta(days=fleet.detection.memory_days), on_step=keep)
-    columns = [*FINDING_COLUMNS, "opened", "root_cause", "recommended_action", "details", "example_traces"]
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=[*FINDING_COLUMNS, "opened", *UNKNOWN_CAUSE])
     for name in ("window_start", "onset", "opened"):
         frame[name] = pd.to_datetime(frame[name], utc=True)
     return frame
@@ -153,8 +160,8 @@ def history_report(
     was still open after the window in which it opened), and recorded (an incident of the ledger overlaps it); and
     their counts, with agents, windows, agent_weeks and findings_per_agent_week.
     """
-    found = findings_in(metrics, fleet)
     states = finding_states(metrics, fleet)
+    found = findings_from(states, metrics["window_start"], fleet)
     still = states[(states["state"] == FindingState.OPEN) & (states["window_start"] > states["opened"])]
     families = still["type"].map(FAMILIES)
     lasting = set(zip(still["agent"], families, still["opened"], strict=True))
@@ -184,19 +191,14 @@ def history_report(
 
 
 def _row(step: Step, place: int, fleet: FleetConfig) -> dict[str, object]:
-    outcome = step.outcome
-    silent = step.detector.finding == "traffic_drop" and step.tasks[place] == 0
-    silent = silent and outcome.effect[place] >= fleet.detection.traffic_drop.severity.critical
+    outcome, finding = step.outcome, step.detector.finding
     return {
         "agent": step.agents[place],
         "window_start": window_time(step.index, fleet.window),
-        "type": "silence" if silent else step.detector.finding,
+        "type": type_of_finding(finding, step.tasks[place], outcome.effect[place], fleet.detection),
         "severity": str(list(Severity)[outcome.severity[place]]),
         "onset": window_time(outcome.onset[place], fleet.window),
         "state": str(STATES[Phase(outcome.phase[place])]),
         "opened": window_time(outcome.opened[place], fleet.window),
-        "root_cause": "",
-        "recommended_action": "",
-        "details": "",
-        "example_traces": "",
+        **UNKNOWN_CAUSE,
     }

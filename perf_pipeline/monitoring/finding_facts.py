@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perf_pipeline.fleet import DetectionPolicy, DropPolicy
+from perf_pipeline.fleet import DetectionPolicy, DropPolicy, RatioPolicy
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,11 @@ def facts_of(row: Mapping[Hashable, Any], past: pd.DataFrame, policy: DetectionP
     """
     shown = row
     if row["phase"] != "pending":
-        rule = getattr(policy, row["finding"])
-        least = rule.min_drop if isinstance(rule, DropPolicy) else rule.min_ratio
         earlier = past[
             (past["opened"] == row["opened"])
             & (past["window_start"] <= row["window_start"])
             & (past["phase"] == "open")
-            & (past["effect"] >= least)
+            & (past["effect"] >= least_effect(getattr(policy, row["finding"])))
         ]
         shown = earlier.iloc[-1].to_dict() if len(earlier) else row
     onset = shown["window_start"] if pd.isna(shown["onset"]) else shown["onset"]
@@ -69,6 +67,11 @@ def facts_of(row: Mapping[Hashable, Any], past: pd.DataFrame, policy: DetectionP
         effect_high=float(shown["effect_high"]),
         evidence_nats=float(shown["evidence_nats"]),
     )
+
+
+def least_effect(rule: DropPolicy | RatioPolicy) -> float:
+    """The smallest change that matters: so many points, or times."""
+    return rule.min_drop if isinstance(rule, DropPolicy) else rule.min_ratio
 
 
 def _summed(metric: str, values: pd.Series, tasks: pd.Series) -> tuple[float, float]:

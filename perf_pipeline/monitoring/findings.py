@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perf_pipeline.fleet import FleetConfig, Severity
-from perf_pipeline.monitoring.finding_facts import Facts, facts_of
+from perf_pipeline.fleet import DetectionPolicy, FleetConfig, Severity
+from perf_pipeline.monitoring.finding_facts import facts_of
 from perf_pipeline.monitoring.finding_words import in_words
 
 FAMILIES = {
@@ -66,6 +66,12 @@ class Finding:
     reason: str = ""
 
 
+def type_of_finding(finding: str, tasks: float, effect: float, policy: DetectionPolicy) -> str:
+    """What a detector's finding is called: a critical drop of traffic that leaves no `tasks` at all is silence."""
+    silent = tasks == 0 and effect >= policy.traffic_drop.severity.critical
+    return "silence" if finding == "traffic_drop" and silent else finding
+
+
 def findings_from_states(states: pd.DataFrame, windows: Collection[datetime], fleet: FleetConfig) -> list[Finding]:
     """The findings in `windows`, in order of window, agent and detector.
 
@@ -95,7 +101,7 @@ def _says_it_again(speaking: pd.DataFrame) -> pd.Series:
 def _finding(row: Mapping[Hashable, Any], past: pd.DataFrame, fleet: FleetConfig) -> Finding:
     facts = facts_of(row, past, fleet.detection)
     state = FindingState.RESOLVED if row["phase"] == "quiet" else FindingState(row["phase"])
-    type = _type(str(row["finding"]), facts, fleet)
+    type = type_of_finding(str(row["finding"]), facts.total, facts.effect, fleet.detection)
     start = row["window_start"].to_pydatetime()
     return Finding(
         window_start=start,
@@ -115,8 +121,3 @@ def _finding(row: Mapping[Hashable, Any], past: pd.DataFrame, fleet: FleetConfig
         evidence_nats=facts.evidence_nats,
         tasks=facts.tasks,
     )
-
-
-def _type(finding: str, facts: Facts, fleet: FleetConfig) -> str:
-    silent = facts.total == 0 and facts.effect >= fleet.detection.traffic_drop.severity.critical
-    return "silence" if finding == "traffic_drop" and silent else finding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import ibis.expr.types as ir
 import pandas as pd
 
 from perf_pipeline.monitoring.windows import floor_to_window
@@ -31,22 +32,22 @@ def count_planned_changes(
     )
 
 
-def new_versions(tasks: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
-    """The program versions that agents began to use: agent, program_version, and the time (UTC) of the first task.
+def first_uses(tasks: ir.Table) -> ir.Table:
+    """Each program version that an agent used: agent, program_version, and the time (UTC) of the first task with it.
 
-    `tasks` and `earlier` have the columns agent, program_version and start_time; `earlier` are the tasks of the time
-    before. An agent's first version is not a new one.
+    `tasks` has the columns agent, program_version and start_time; tasks that name no version are left out.
     """
-    known = set(zip(earlier["agent"], earlier["program_version"], strict=True))
-    seen = tasks[tasks["program_version"].notna()].sort_values("start_time", kind="stable")
-    first = seen.drop_duplicates(["agent", "program_version"])
-    old = set(earlier.loc[earlier["program_version"].notna(), "agent"])
-    begins = first[~first.duplicated("agent")]
-    beginners = set(
-        begins.loc[~begins["agent"].isin(old), ["agent", "program_version"]].itertuples(index=False, name=None)
-    )
-    fresh = [
-        pair not in known and pair not in beginners
-        for pair in zip(first["agent"], first["program_version"], strict=True)
-    ]
-    return first.loc[fresh, ["agent", "program_version", "start_time"]].rename(columns={"start_time": "time"})
+    named = tasks.filter(tasks["program_version"].notnull())
+    return named.group_by("agent", "program_version").aggregate(time=named["start_time"].min())
+
+
+def new_versions(used: pd.DataFrame, used_before: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `used` at which an agent changed to a version that is not in `used_before`, oldest first.
+
+    Both have the columns of `first_uses`. An agent's first version is not a new one.
+    """
+    used = used.sort_values(["time", "program_version"], ignore_index=True)
+    version = ["agent", "program_version"]
+    known = pd.MultiIndex.from_frame(used[version]).isin(pd.MultiIndex.from_frame(used_before[version]))
+    begins = ~used["agent"].duplicated() & ~used["agent"].isin(used_before["agent"])
+    return used[~known & ~begins]

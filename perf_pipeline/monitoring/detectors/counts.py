@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from perf_pipeline.monitoring.detectors.judgement import Judgement, Observation
+from perf_pipeline.monitoring.detectors.least_squares import NormalEquations
 
 PRIOR_TASKS = 20.0
 PRIOR_WINDOWS = 4.0
@@ -37,12 +38,18 @@ class CountModel:
         self.assumed_rate = assumed_rate
         self.background = background
 
-    def judge(self, memory: np.ndarray, seasons: np.ndarray, seen: Observation) -> Judgement:  # noqa: ARG002
+    def judge(
+        self,
+        memory: np.ndarray,  # noqa: ARG002
+        baseline: tuple[np.ndarray, ...],
+        seasons: np.ndarray,  # noqa: ARG002
+        seen: Observation,
+    ) -> Judgement:
         counted = getattr(seen, self.field)
         told = seen.present & np.isfinite(counted) & (self.background | (seen.tasks > 0))
         n = np.where(told, seen.tasks, 1.0)
         x = np.where(told, counted, 0.0)
-        rate, base, error, clumps, shared = self.baseline(memory)
+        rate, base, error, clumps, shared = baseline
         expected = rate * n + base
         mean = np.maximum(expected, LOWEST_RATE * np.maximum(n, 1.0))
         phi = clumps / mean + shared
@@ -89,24 +96,28 @@ class CountModel:
         assumed = self.assumed_rate
         if self.background:
             # A line through the counts, drawn to the assumed rate by as much as PRIOR_TASKS tasks weigh.
-            nn = own[:, TASKS_SQUARED] + PRIOR_TASKS
-            nx = own[:, COUNT_TASKS] + PRIOR_TASKS * assumed
-            ones = own[:, WINDOWS] + PRIOR_WINDOWS
-            n, x = own[:, TASKS], own[:, COUNT]
-            determinant = np.maximum(nn * ones - n**2, 1e-9)
-            base = np.clip((x * nn - n * nx) / determinant, 0, None)
-            rate = np.clip((nx - base * n) / nn, 0, None)
-            base = np.clip((x - rate * n) / ones, 0, None)
+            line = NormalEquations(
+                x_x=own[:, TASKS_SQUARED] + PRIOR_TASKS,
+                x_y=own[:, TASKS],
+                y_y=own[:, WINDOWS] + PRIOR_WINDOWS,
+                x_value=own[:, COUNT_TASKS] + PRIOR_TASKS * assumed,
+                y_value=own[:, COUNT],
+            )
+            rate = np.clip(line.first_beside(np.clip(line.second(), 0, None)), 0, None)
+            base = np.clip(line.second_beside(rate), 0, None)
         else:
             rate = (own[:, COUNT] + assumed * PRIOR_TASKS) / (own[:, TASKS] + PRIOR_TASKS)
             base = np.zeros_like(rate)
         # Variance - mean = clumps · mean + shared · mean²: errors that bring others, and luck that a window shares.
-        a, b, c = own[:, CLUMP] + DISPERSION_WEIGHT / 4, own[:, CLUMP_SHARED], own[:, SHARED] + DISPERSION_WEIGHT / 4
-        p = own[:, CLUMP_EXCESS] + DISPERSION_WEIGHT / 4 * PRIOR_CLUMPS
-        q = own[:, EXCESS] + DISPERSION_WEIGHT / 4 * PRIOR_DISPERSION
-        shared = np.clip((a * q - b * p) / np.maximum(a * c - b * b, 1e-9), 0.0, 3.0)
-        clumps = np.clip((p - b * shared) / a, 0.02, 5.0)
-        shared = np.clip((q - b * clumps) / c, 0.005, 3.0)
+        variance = NormalEquations(
+            x_x=own[:, CLUMP] + DISPERSION_WEIGHT / 4,
+            x_y=own[:, CLUMP_SHARED],
+            y_y=own[:, SHARED] + DISPERSION_WEIGHT / 4,
+            x_value=own[:, CLUMP_EXCESS] + DISPERSION_WEIGHT / 4 * PRIOR_CLUMPS,
+            y_value=own[:, EXCESS] + DISPERSION_WEIGHT / 4 * PRIOR_DISPERSION,
+        )
+        clumps = np.clip(variance.first_beside(np.clip(variance.second(), 0.0, 3.0)), 0.02, 5.0)
+        shared = np.clip(variance.second_beside(clumps), 0.005, 3.0)
         total = own[:, COUNT] + assumed * PRIOR_TASKS
         error = np.sqrt(own[:, SPREAD] + assumed * PRIOR_TASKS) / np.maximum(total, LOWEST_RATE * own[:, TASKS] + 0.5)
         return rate, base, error, clumps, shared
@@ -121,8 +132,10 @@ class CountModel:
         for column in (COUNT, COUNT_TASKS):
             own[which, column] *= effect[which]
 
-    def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        _, _, error, clumps, shared = self.baseline(memory)
+    def effect(
+        self, memory: np.ndarray, baseline: tuple[np.ndarray, ...], size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        _, _, error, clumps, shared = baseline
         row = np.arange(len(memory))
         x, mean = memory["seen_in_run"][row, size], memory["expected_in_run"][row, size]
         times = (x + 0.5) / (mean + 0.5)

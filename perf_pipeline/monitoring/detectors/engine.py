@@ -107,9 +107,10 @@ def step(
     _fade(panel, memory, seen, half_life)
     if seen.changed.any():
         memory["trusted"][:, seen.changed] *= REGIME_WEIGHT
+    baselines = [detector.model.baseline(own) for detector, own in zip(panel.detectors, memory, strict=True)]
     judgements = [
-        detector.model.judge(memory[place], seasons[detector.metric], seen)
-        for place, detector in enumerate(panel.detectors)
+        detector.model.judge(own, baseline, seasons[detector.metric], seen)
+        for detector, own, baseline in zip(panel.detectors, memory, baselines, strict=True)
     ]
     told = _side_by_side(judgements)
     every = memory.reshape(-1)
@@ -121,8 +122,10 @@ def step(
     memory["first"] = np.where(seen.present & (memory["first"] < 0), seen.index, memory["first"])
     size = telling_size(every)
     effects = [
-        detector.model.effect(memory[place], size.reshape(memory.shape)[place])
-        for place, detector in enumerate(panel.detectors)
+        detector.model.effect(own, baseline, sizes)
+        for detector, own, baseline, sizes in zip(
+            panel.detectors, memory, baselines, size.reshape(memory.shape), strict=True
+        )
     ]
     effect, error = (np.concatenate(parts) for parts in zip(*effects, strict=True))
     outcome = advance(every, told, ratios, seen.index, panel.bars, size, effect, error)

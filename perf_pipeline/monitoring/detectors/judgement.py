@@ -81,8 +81,14 @@ class Model(Protocol):
         """Names of the seasonal fields, with their numbers of slots."""
         ...
 
-    def judge(self, memory: np.ndarray, seasons: np.ndarray, seen: Observation) -> Judgement:
-        """The window against the memory of what came before it."""
+    def baseline(self, memory: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the memory makes of healthy windows, in numbers of the model's own (one entry per agent)."""
+        ...
+
+    def judge(
+        self, memory: np.ndarray, baseline: tuple[np.ndarray, ...], seasons: np.ndarray, seen: Observation
+    ) -> Judgement:
+        """The window against the memory of what came before it, of which `baseline` was worked out."""
         ...
 
     def learn_season(
@@ -95,6 +101,11 @@ class Model(Protocol):
         """Move the baseline of the agents in `which` by the effect of their change, in place."""
         ...
 
-    def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Effect of the run of the given size (an index per agent), in the policy's unit, and its standard error."""
+    def effect(
+        self, memory: np.ndarray, baseline: tuple[np.ndarray, ...], size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Effect of the run of the given size (an index per agent), in the policy's unit, and its standard error.
+
+        `baseline` is what the run was judged against in the window.
+        """
         ...

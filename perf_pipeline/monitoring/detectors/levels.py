@@ -11,34 +11,45 @@ from dataclasses import dataclass
 import numpy as np
 
 from perf_pipeline.monitoring.detectors.judgement import Judgement, Observation
+from perf_pipeline.monitoring.detectors.least_squares import NormalEquations
 
 HOURS = 24
 PRIOR_WINDOWS = 6.0
-LEAST_SPREAD = 0.02
 
 PRECISION, LEVEL, WINDOWS, PRECISION_SQUARED, WITHIN, WITHIN_WEIGHT, S_1, S_N, S_NN, R_1, R_N = range(11)
 
 
 @dataclass(frozen=True)
 class LevelSettings:
-    """`field` is the attribute of `Observation`. `sizes` are the changes looked for (in the value's own unit, all
-    positive); `direction` is +1 where more is worse. `between` and `within` are the deviations that an agent
-    without history is given; `hour` is how far hours of the day may differ (one standard deviation; 0 for none).
+    """`field` is the attribute of `Observation`, and `within_field` the one with the deviation of its window's tasks,
+    where that is measured. A `total` is a sum over the tasks: the logarithm of its mean is judged. `logarithmic`
+    values are logarithms already, or made so.
+
+    `sizes` are the changes looked for (in the value's own unit, all positive); `direction` is +1 where more is worse.
+    `between` and `within` are the deviations that an agent without history is given, `least_between` the smallest
+    that any agent is; `hour` is how far hours of the day may differ (one standard deviation; 0 for none).
     """
 
     field: str
     sizes: tuple[float, float, float]
-    direction: int
-    between: float
-    within: float
-    hour: float
-    logarithmic: bool
+    direction: int = 1
+    between: float = 0.15
+    least_between: float = 0.02
+    within: float = 0.6
+    within_field: str | None = None
+    hour: float = 0.0
+    logarithmic: bool = True
+    total: bool = False
 
 
-LATENCY = LevelSettings("latency_log_mean", (np.log(1.25), np.log(1.6), np.log(2.5)), 1, 0.15, 0.6, 0.1, True)
-COST = LevelSettings("cost", (np.log(1.4), np.log(2.0), np.log(3.5)), 1, 0.15, 0.6, 0.0, True)
-TOKENS = LevelSettings("tokens", (np.log(1.4), np.log(2.0), np.log(3.5)), 1, 0.15, 0.6, 0.0, True)
-SCORE = LevelSettings("score", (8.0, 16.0, 32.0), -1, 3.0, 30.0, 0.0, False)
+LATENCY = LevelSettings(
+    "latency_log_mean", (np.log(1.25), np.log(1.6), np.log(2.5)), within_field="latency_log_sd", hour=0.1
+)
+COST = LevelSettings("cost", (np.log(1.4), np.log(2.0), np.log(3.5)), total=True)
+TOKENS = LevelSettings("tokens", (np.log(1.4), np.log(2.0), np.log(3.5)), total=True)
+SCORE = LevelSettings(
+    "score", (8.0, 16.0, 32.0), direction=-1, between=3.0, least_between=1.0, within=30.0, logarithmic=False
+)
 
 
 class LevelModel:
@@ -52,16 +63,18 @@ class LevelModel:
         self.sizes = np.array(settings.sizes)
         self.seasons: Mapping[str, int] = {"hour_residual": HOURS, "hour_precision": HOURS} if settings.hour else {}
 
-    def judge(self, memory: np.ndarray, seasons: np.ndarray, seen: Observation) -> Judgement:
+    def judge(
+        self, memory: np.ndarray, baseline: tuple[np.ndarray, ...], seasons: np.ndarray, seen: Observation
+    ) -> Judgement:
         setting = self.settings
         raw, within_window = self._values(seen)
         told = seen.present & (seen.tasks > 0) & np.isfinite(raw)
         n = np.where(told, seen.tasks, 1.0)
-        level, error, between, within = self.baseline(memory)
+        level, error, between, within = baseline
         level = np.where(self._known(memory), level, np.where(told, raw, 0.0))
         offset = self._offset(seasons, seen)
         x = np.where(told, raw, level + offset)
-        if setting.field in ("cost", "tokens"):
+        if setting.total:
             # The logarithm of a mean of few tasks lies below that of many by half its variance.
             x = np.where(told, x + within / (2 * n), x)
         expected = level + offset
@@ -111,33 +124,34 @@ class LevelModel:
         own, setting = memory["trusted"], self.settings
         precision = np.maximum(own[:, PRECISION], 1e-12)
         level = own[:, LEVEL] / precision
-        s_1, s_n, s_nn = own[:, S_1], own[:, S_N], own[:, S_NN]
-        r_1, r_n = own[:, R_1], own[:, R_N]
         prior_between, prior_within = setting.between**2, setting.within**2
         measured = own[:, WITHIN_WEIGHT]
         pooled = (own[:, WITHIN] + prior_within * 4) / (measured + 4)
         # Least squares of the squared residuals over 1 and 1/n, drawn to the prior by a few windows.
         ridge = PRIOR_WINDOWS * 0.25
-        a, b, c = s_1 + ridge, s_n, s_nn + ridge
-        p, q = r_1 + ridge * prior_between, r_n + ridge * prior_within
-        determinant = np.maximum(a * c - b * b, 1e-12)
-        fitted = np.where(measured > 0, pooled, np.clip((a * q - b * p) / determinant, 0, None))
-        between = np.maximum((p - b * fitted) / a, (LEAST_SPREAD * (1 if setting.logarithmic else 50)) ** 2)
+        residuals = NormalEquations(
+            x_x=own[:, S_1] + ridge,
+            x_y=own[:, S_N],
+            y_y=own[:, S_NN] + ridge,
+            x_value=own[:, R_1] + ridge * prior_between,
+            y_value=own[:, R_N] + ridge * prior_within,
+        )
+        within = np.where(measured > 0, pooled, np.clip(residuals.second(), 0, None))
+        between = np.maximum(residuals.first_beside(within), setting.least_between**2)
         error = np.sqrt(own[:, PRECISION_SQUARED]) / precision
-        return level, error, between, fitted
+        return level, error, between, within
 
     def _known(self, memory: np.ndarray) -> np.ndarray:
         return memory["trusted"][:, PRECISION] > 0
 
     def _values(self, seen: Observation) -> tuple[np.ndarray, np.ndarray]:
+        values, setting = getattr(seen, self.settings.field), self.settings
+        if setting.total:
+            positive = np.isfinite(values) & (values > 0) & (seen.tasks > 0)
+            per_task = np.where(positive, values, 1.0) / np.where(positive, seen.tasks, 1.0)
+            values = np.where(positive, np.log(per_task), np.nan)
         nothing = np.full(len(seen.tasks), np.nan)
-        if self.settings.field in ("cost", "tokens"):
-            total = getattr(seen, self.settings.field)
-            positive = np.isfinite(total) & (total > 0) & (seen.tasks > 0)
-            per_task = np.where(positive, total, 1.0) / np.where(positive, seen.tasks, 1.0)
-            return np.where(positive, np.log(per_task), np.nan), nothing
-        within = seen.latency_log_sd if self.settings.field == "latency_log_mean" else nothing
-        return getattr(seen, self.settings.field), within
+        return values, getattr(seen, setting.within_field) if setting.within_field else nothing
 
     def _offset(self, seasons: np.ndarray, seen: Observation) -> np.ndarray:
         if not self.seasons:
@@ -169,11 +183,13 @@ class LevelModel:
         own = memory["trusted"]
         own[which, LEVEL] += (self.settings.direction * moved * own[:, PRECISION])[which]
 
-    def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def effect(
+        self, memory: np.ndarray, baseline: tuple[np.ndarray, ...], size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         row = np.arange(len(memory))
         precision = np.maximum(memory["expected_in_run"][row, size], 1e-12)
         change = memory["seen_in_run"][row, size] / precision
-        _, error, _, _ = self.baseline(memory)
+        _, error, _, _ = baseline
         deviation = np.sqrt(1 / precision + error**2)
         if self.settings.logarithmic:
             return np.exp(change), np.exp(change) * deviation

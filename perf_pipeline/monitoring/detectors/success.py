@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from perf_pipeline.monitoring.detectors.judgement import Judgement, Observation
+from perf_pipeline.monitoring.detectors.lifecycle import MATURE_TASKS
 
 PRIOR_TASKS = 20.0
 """What the prior is worth beside an agent's own tasks."""
@@ -29,11 +30,17 @@ class SuccessModel:
     def __init__(self, assumed: float) -> None:
         self.assumed = assumed
 
-    def judge(self, memory: np.ndarray, seasons: np.ndarray, seen: Observation) -> Judgement:  # noqa: ARG002
+    def judge(
+        self,
+        memory: np.ndarray,  # noqa: ARG002
+        baseline: tuple[np.ndarray, ...],
+        seasons: np.ndarray,  # noqa: ARG002
+        seen: Observation,
+    ) -> Judgement:
         told = seen.present & (seen.tasks > 0)
         n = np.where(told, seen.tasks, 1.0)
         k = np.where(told, seen.successes, 1.0)
-        rate, error, rho = self.baseline(memory)
+        rate, error, rho = baseline
         null = np.clip(rate - error, LOWEST, HIGHEST)
         width = np.sqrt(rate * (1 - rate) * (1 + (n - 1) * rho) / n)
         share = k / n
@@ -63,7 +70,7 @@ class SuccessModel:
             observed_term=k,
             expected_term=n,
             increments=increments,
-            chance=np.where(told & (k == 0), np.exp(_log_no_success(n, null, rho)), 1.0),
+            chance=np.where(told & (k == 0), np.exp(_log_beta_binomial(np.zeros_like(n), n, null, rho)), 1.0),
         )
 
     def baseline(self, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,7 +87,7 @@ class SuccessModel:
     def prior(self, memory: np.ndarray) -> float:
         """What is expected of an agent without history: between the fleet file's rate and that of the others."""
         tasks = memory["trusted"][:, TASKS]
-        grown = tasks >= 60
+        grown = tasks >= MATURE_TASKS
         weight = np.minimum(grown.sum(), 5.0)
         fleet = np.median(memory["trusted"][grown, SUCCESSES] / tasks[grown]) if grown.any() else self.assumed
         return float((2 * self.assumed + weight * fleet) / (2 + weight))
@@ -96,8 +103,10 @@ class SuccessModel:
         now = np.clip(rate - effect / 100, LOWEST, HIGHEST)
         own[which, SUCCESSES] = (now * own[:, TASKS])[which]
 
-    def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rate, error, rho = self.baseline(memory)
+    def effect(
+        self, memory: np.ndarray, baseline: tuple[np.ndarray, ...], size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rate, error, rho = baseline
         row = np.arange(len(memory))
         k, n = memory["seen_in_run"][row, size], memory["expected_in_run"][row, size]
         now = (k + rate) / (n + 1)
@@ -112,7 +121,3 @@ def _log_beta_binomial(k: np.ndarray, n: np.ndarray, rate: np.ndarray, rho: np.n
     alpha, beta = rate * total, (1 - rate) * total
     rise = gammaln(k + alpha) - gammaln(alpha) + gammaln(n - k + beta) - gammaln(beta)
     return rise - gammaln(n + total) + gammaln(total)
-
-
-def _log_no_success(n: np.ndarray, rate: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    return _log_beta_binomial(np.zeros_like(n), n, rate, rho)

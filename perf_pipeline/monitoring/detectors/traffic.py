@@ -43,11 +43,13 @@ class TrafficModel:
         self.surge = surge
         self.times = SURGES if surge else DROPS
 
-    def judge(self, memory: np.ndarray, seasons: np.ndarray, seen: Observation) -> Judgement:
+    def judge(
+        self, memory: np.ndarray, baseline: tuple[np.ndarray, ...], seasons: np.ndarray, seen: Observation
+    ) -> Judgement:
         day, week, known = self.expectations(memory, seasons, seen)
         told = seen.present & known
         x = np.where(told, seen.tasks, 0.0)
-        phi = self.dispersion(memory)
+        (phi,) = baseline
         mean = np.maximum(np.maximum(day, week), LEAST_SURGE_BASE) if self.surge else np.minimum(day, week)
         mean = np.maximum(mean, 1e-3)
         shape = 1 / phi
@@ -85,11 +87,12 @@ class TrafficModel:
         age = seen.index - memory["first"]
         return day, week, (memory["first"] >= 0) & (age >= (WEEK + 1) * seen.windows_an_hour)
 
-    def dispersion(self, memory: np.ndarray) -> np.ndarray:
+    def baseline(self, memory: np.ndarray) -> tuple[np.ndarray]:
+        """The dispersion; what is expected are the seasons."""
         own = memory["trusted"]
         usual = (own[:, MEAN_SQUARED] + 1e-3) / (own[:, WINDOWS] + 1)
         phi = own[:, EXCESS] + PRIOR_DISPERSION * DISPERSION_WEIGHT * usual
-        return np.clip(phi / (own[:, MEAN_SQUARED] + DISPERSION_WEIGHT * usual), 0.02, 4.0)
+        return (np.clip(phi / (own[:, MEAN_SQUARED] + DISPERSION_WEIGHT * usual), 0.02, 4.0),)
 
     def learn_season(
         self,
@@ -117,7 +120,12 @@ class TrafficModel:
         for name in ("day_mean", "week_seen", "week_expected"):
             seasons[name] *= factor
 
-    def effect(self, memory: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def effect(
+        self,
+        memory: np.ndarray,
+        baseline: tuple[np.ndarray, ...],  # noqa: ARG002
+        size: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """How many times more than expected; for a drop, how many times less."""
         row = np.arange(len(memory))
         x, mean = memory["seen_in_run"][row, size], memory["expected_in_run"][row, size]
