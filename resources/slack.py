@@ -1,49 +1,46 @@
-"""Slack as a channel: posts a message once, and finds again what may have been posted."""
+"""Slack as a channel: posts a message once, finds again what may have been posted, and reads people's reactions."""
 
 from __future__ import annotations
 
+import html
 import re
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from perf_pipeline.message import RenderedMessage
-from resources.messenger import PostedMessage
+from resources.messenger import PostedMessage, Reaction
 from resources.reading import SlackError
-
-if TYPE_CHECKING:
-    from slack_sdk import WebClient
-    from slack_sdk.errors import SlackApiError
-    from slack_sdk.web import SlackResponse
+from resources.slack_connection import MAX_RATE_LIMIT_WAIT_SECONDS, SlackConnection
+from resources.slack_pictures import can_hold_a_picture, upload_picture, with_note, with_picture
+from resources.slack_refusals import POSTING, RefusedBlocks, RefusedPicture, RefusedThread
 
 EVENT_TYPE = "perf_pipeline_message"
 """The `event_type` of the metadata that carries a message's key."""
 
-MAX_RATE_LIMIT_WAIT_SECONDS = 30
-"""The most that one call waits for Slack's rate limits, all its requests together."""
-
 CLOCK_DIFFERENCE = timedelta(minutes=5)
 """How far our clock may be ahead of Slack's for `find` still to see a message."""
 
-BLOCK_REFUSALS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
-"""Slack posted nothing because of the layout: the same text without it may be posted."""
+MAX_TEXT = 4000
+"""Slack splits a longer text into several messages."""
 
-UNCERTAIN = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
-"""Slack failed, and its documentation says that the message may have been posted all the same."""
+PICTURE_RATE_LIMIT_WAIT_SECONDS = 10
+"""The part of the waiting for rate limits that a picture may use: the message needs the rest."""
 
-TOKEN_ERRORS = frozenset(
-    {"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
-)
-CHANNEL_ERRORS = frozenset({"channel_not_found", "not_in_channel", "is_archived", "restricted_action"})
+PICTURE_PAUSES_SECONDS = (1, 2, 4, 8)
+"""How long to wait, again and again, for Slack to have scanned a picture. `files.info` could tell when it has, but
+needs a scope of its own; that Slack refuses the message until then is as good to know, and nothing is posted by it."""
 
 
 class SlackResource(dg.ConfigurableResource):
-    """Posts to one channel as a bot. Needs the scopes chat:write, channels:read and channels:history."""
+    """Posts to one channel as a bot, and reads reactions there.
+
+    Needs the scopes chat:write, channels:read, channels:history (groups:history where the channel is private),
+    files:write for pictures and reactions:read for answers by reaction.
+    """
 
     token: str = Field(repr=False, description="SLACK_BOT_TOKEN, which begins with xoxb-.")
     channel: str = Field(description="Name of a public channel, with or without #, or the ID of any channel.")
@@ -58,180 +55,133 @@ class SlackResource(dg.ConfigurableResource):
         return True
 
     def post(self, message: RenderedMessage, key: str, reply_to: PostedMessage | None = None) -> PostedMessage:
-        """Posts the message, with `key` in its metadata; text alone where Slack refuses the blocks.
+        """Posts the message, with `key` in its metadata; with less of its layout where Slack refuses more.
 
-        Sends again only where Slack surely did not post. Raises SlackError, whose `surely_refused` is false where the
-        message may have been posted: then look for the key with `find` before posting again.
+        An answer goes to the thread of `reply_to`, or stands alone where that thread is gone or closed. A picture that
+        cannot be shown is left out, and the message says why. Sends again only where Slack surely did not post. Raises
+        SlackError, whose `surely_refused` is false where the message may have been posted: then look for the key with
+        `find` before posting again.
         """
-        client = self._client()
-        metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
-
-        def send(layout: list[dict[str, Any]] | None) -> SlackResponse:
-            return client.chat_postMessage(
-                channel=reply_to.channel if reply_to else self.channel,
-                thread_ts=reply_to.ts if reply_to else None,
-                text=message.slack_text,
-                blocks=layout,
-                metadata=metadata,
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-
-        try:
-            answer = self._call(lambda: send(message.slack_blocks or None), posts=True)
-        except _RefusedBlocks:
-            answer = self._call(lambda: send(None), posts=True)
-        return PostedMessage(str(answer["channel"]), str(answer["ts"]))
+        layouts = self._layouts(message)
+        pauses = iter(PICTURE_PAUSES_SECONDS)
+        thread = {"thread_ts": reply_to.ts, "reply_broadcast": message.announce or None} if reply_to else {}
+        connection = self._connection()
+        while True:
+            try:
+                answer = connection.call(
+                    POSTING,
+                    channel=reply_to.channel if reply_to else self.channel,
+                    metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+                    # The text comes in part from outside: Slack shall neither find names nor markup in it.
+                    parse="none",
+                    link_names=False,
+                    mrkdwn=False,
+                    unfurl_links=False,
+                    unfurl_media=False,
+                    **thread,
+                    **layouts[0],
+                )
+                return PostedMessage(str(answer["channel"]), str(answer["ts"]))
+            except RefusedBlocks as error:
+                pause = next(pauses, None) if isinstance(error, RefusedPicture) else None
+                if pause is not None:
+                    time.sleep(pause)
+                elif len(layouts) > 1:
+                    layouts = layouts[1:]
+                else:
+                    raise
+            except RefusedThread:
+                if not thread:
+                    raise
+                thread = {}
 
     def find(self, key: str, since: datetime, reply_to: PostedMessage | None = None) -> PostedMessage | None:
-        """The message that `post` wrote with this key after `since` (aware), or None where the channel holds none.
+        """The message that `post` wrote with this key after `since` (aware), or None where there is none.
 
-        Raises SlackError where the history could not be read to its end, so that None always means that it is not there.
+        With `reply_to`, its thread is searched and then the channel, where an answer stands whose thread was gone.
+        Raises SlackError where something could not be read to its end, so that None always means that it is not there.
         """
-        client = self._client()
-        channel = reply_to.channel if reply_to else self._channel_id(client)
-        oldest = f"{(since - CLOCK_DIFFERENCE).timestamp():.6f}"
-        cursor: str | None = None
-        while True:
-            page = self._call(
-                lambda cursor=cursor: client.conversations_history(
-                    channel=channel, oldest=oldest, limit=200, cursor=cursor, include_all_metadata=True
+        connection = self._connection()
+        channel = reply_to.channel if reply_to else self._channel_id(connection)
+        page = {
+            "channel": channel,
+            "oldest": f"{(since - CLOCK_DIFFERENCE).timestamp():.6f}",
+            "limit": 200,
+            "include_all_metadata": True,
+        }
+        if reply_to is not None:
+            try:
+                found = _with_key(key, connection, "conversations.replies", {**page, "ts": reply_to.ts})
+            except RefusedThread:
+                found = None
+            if found is not None:
+                return PostedMessage(channel, found)
+        found = _with_key(key, connection, "conversations.history", page)
+        return None if found is None else PostedMessage(channel, found)
+
+    def reactions(self, message: PostedMessage) -> list[Reaction]:
+        """The reactions under a message, the bot's own included. Needs the scope reactions:read. Raises SlackError,
+        also where Slack does not name everybody: whoever is missing might be the one who said no."""
+        answer = self._connection().call("reactions.get", channel=message.channel, timestamp=message.ts, full=True)
+        found: list[Reaction] = []
+        for reaction in (answer.get("message") or {}).get("reactions") or []:
+            members = tuple(reaction["users"])
+            if len(set(members)) < reaction["count"]:
+                raise SlackError(
+                    f"Slack names only {len(set(members))} of the {reaction['count']} people who reacted with "
+                    f":{reaction['name']}: to a message. Remove some of these reactions, or answer in another way.",
+                    retryable=True,
                 )
-            )
-            for message in page.get("messages", []):
-                metadata = message.get("metadata") or {}
-                if metadata.get("event_type") == EVENT_TYPE and metadata.get("event_payload", {}).get("key") == key:
-                    return PostedMessage(channel, message["ts"])
-            cursor = _next_cursor(page)
-            if cursor is None:
-                return None
+            found.append(Reaction(reaction["name"], members))
+        return found
 
-    def _client(self) -> WebClient:
-        from slack_sdk import WebClient
+    def own_member_id(self) -> str:
+        """The member ID of the bot. Needs no scope. Raises SlackError."""
+        return str(self._connection().call("auth.test")["user_id"])
 
-        # A character that no header can hold would make the HTTP library quote the token in its error.
-        if not re.fullmatch(r"[\x21-\x7e]+", self.token):
-            raise SlackError(
-                "SLACK_BOT_TOKEN is empty or contains a space, a line break or another character that no token has: "
-                "copy the token again.",
-                retryable=False,
-                surely_refused=True,
-            )
-        # The client's own handler posts again after a dropped connection, which may post twice.
-        return WebClient(
-            token=self.token,
-            base_url=self.base_url,
-            timeout=max(1, round(self.request_timeout_seconds)),
-            retry_handlers=[],
+    def _connection(self, may_wait_seconds: float = MAX_RATE_LIMIT_WAIT_SECONDS) -> SlackConnection:
+        return SlackConnection(
+            self.token, self.channel, self.base_url, self.request_timeout_seconds, may_wait_seconds=may_wait_seconds
         )
 
-    def _channel_id(self, client: WebClient) -> str:
+    def _layouts(self, message: RenderedMessage) -> list[dict[str, Any]]:
+        """Text and blocks of the message as it may be posted, the fullest first, text alone at the end."""
+        text, blocks = message.slack_text, message.slack_blocks
+        layouts: list[dict[str, Any]] = []
+        if message.picture and can_hold_a_picture(blocks):
+            try:
+                file_id = upload_picture(self._connection(PICTURE_RATE_LIMIT_WAIT_SECONDS), message.picture)
+                alt_text = message.picture_text or message.title
+                layouts.append({"text": text, "blocks": with_picture(blocks, file_id, alt_text)})
+                note = "The picture of this message is missing: Slack has not accepted it."
+            except SlackError as error:
+                note = f"The picture of this message is missing. {error}"
+            blocks = with_note(blocks, note)
+            noted = f"{text}\n\n{html.escape(note, quote=False)}"
+            text = noted if len(noted) <= MAX_TEXT else text
+        return [*layouts, *([{"text": text, "blocks": blocks}] if blocks else []), {"text": text}]
+
+    def _channel_id(self, connection: SlackConnection) -> str:
         if re.fullmatch(r"[CDG][A-Z0-9]{8,}", self.channel):
             return self.channel
         name = self.channel.removeprefix("#")
-        cursor: str | None = None
-        while True:
-            page = self._call(
-                lambda cursor=cursor: client.conversations_list(
-                    types="public_channel", exclude_archived=True, limit=1000, cursor=cursor
-                )
-            )
+        for page in connection.pages("conversations.list", types="public_channel", exclude_archived=True, limit=1000):
             for channel in page.get("channels", []):
                 if channel["name"] == name:
                     return channel["id"]
-            cursor = _next_cursor(page)
-            if cursor is None:
-                raise SlackError(
-                    f"Slack has no public channel named {self.channel}. Correct SLACK_CHANNEL; for a private channel, "
-                    "set it to the channel's ID, which Slack shows at the end of the channel's details.",
-                    retryable=False,
-                    surely_refused=True,
-                )
-
-    def _call(self, request: Callable[[], SlackResponse], *, posts: bool = False) -> SlackResponse:
-        """Slack's answer, after waiting out rate limits. Raises SlackError, or _RefusedBlocks, which is one."""
-        from slack_sdk.errors import SlackApiError
-
-        waited = 0.0
-        while True:
-            try:
-                return request()
-            except SlackApiError as error:
-                wait = _rate_limit_seconds(error)
-                if wait is None:
-                    raise self._refusal(error, posts) from error
-                if waited + wait > MAX_RATE_LIMIT_WAIT_SECONDS:
-                    raise SlackError(
-                        f"Slack limits the rate of requests and asks to wait {wait:g} s, longer than the "
-                        f"{MAX_RATE_LIMIT_WAIT_SECONDS} s that a call may wait in all. Try again then.",
-                        retryable=True,
-                        surely_refused=True,
-                    ) from error
-                time.sleep(wait)
-                waited += wait
-            except (OSError, HTTPException) as error:
-                # A refused, reset or timed-out connection is an OSError, an answer that broke off an HTTPException.
-                raise SlackError(
-                    f"The connection to Slack at {self.base_url} failed ({type(error).__name__}){_doubt(posts)}. "
-                    "Check the network and SLACK_BASE_URL.",
-                    retryable=True,
-                ) from error
-
-    def _refusal(self, error: SlackApiError, posts: bool) -> SlackError:
-        status = error.response.status_code
-        answer = error.response.data if isinstance(error.response.data, dict) else {}
-        code = str(answer.get("error", "no reason"))
-        if status >= 500 or code in UNCERTAIN:
-            return SlackError(
-                f"Slack failed ({f'HTTP {status}' if status >= 500 else code}){_doubt(posts)}. Nothing needs to be "
-                "set; try again later.",
-                retryable=True,
-            )
-        if not re.fullmatch(r"[a-z_]+", code):
-            return SlackError(
-                f"{self.base_url} answered HTTP {status} with something that is not Slack's Web API. Set "
-                "SLACK_BASE_URL to https://slack.com/api/, or leave it out.",
-                retryable=False,
-            )
-        kind = _RefusedBlocks if code in BLOCK_REFUSALS else SlackError
-        return kind(self._advice(code, str(answer.get("needed", ""))), retryable=False, surely_refused=True)
-
-    def _advice(self, code: str, needed: str) -> str:
-        if code in TOKEN_ERRORS:
-            return (
-                f"Slack answered {code}: SLACK_BOT_TOKEN is wrong, expired or revoked. Copy the Bot User OAuth Token "
-                "from the app's page OAuth & Permissions."
-            )
-        if code == "missing_scope":
-            return (
-                f"Slack answered missing_scope: the app of SLACK_BOT_TOKEN lacks {needed or 'a scope'}. Add it under "
-                "OAuth & Permissions, install the app again, and set SLACK_BOT_TOKEN to the token shown then."
-            )
-        if code in CHANNEL_ERRORS:
-            return (
-                f"Slack answered {code} for {self.channel}: check SLACK_CHANNEL, that the channel is not archived, "
-                "and invite the bot to it with /invite."
-            )
-        return f"Slack refused the request: {code}. Slack's pages on chat.postMessage say what this means."
+        raise SlackError(
+            f"Slack has no public channel named {self.channel}. Correct SLACK_CHANNEL or the channel in fleet.yaml; "
+            "for a private channel, set it to the channel's ID, which Slack shows at the end of the channel's details.",
+            retryable=False,
+            surely_refused=True,
+        )
 
 
-def _doubt(posts: bool) -> str:
-    return ", so that it is not known whether Slack posted the message" if posts else ""
-
-
-class _RefusedBlocks(SlackError):
-    """Slack posted nothing because of the blocks."""
-
-
-def _rate_limit_seconds(error: SlackApiError) -> float | None:
-    """Seconds to wait before the same request may be sent again; None where it was refused for another reason."""
-    response = error.response
-    limited = isinstance(response.data, dict) and response.data.get("error") in ("ratelimited", "rate_limited")
-    if response.status_code != 429 and not limited:
-        return None
-    told = {name.lower(): value for name, value in response.headers.items()}.get("retry-after", "")
-    return max(float(told), 1.0) if re.fullmatch(r"\d+(\.\d+)?", told) else 1.0
-
-
-def _next_cursor(page: SlackResponse) -> str | None:
-    return (page.get("response_metadata") or {}).get("next_cursor") or None
+def _with_key(key: str, connection: SlackConnection, method: str, arguments: dict[str, Any]) -> str | None:
+    """The `ts` of the message with the key in what the method lists."""
+    for page in connection.pages(method, **arguments):
+        for message in page.get("messages", []):
+            metadata = message.get("metadata") or {}
+            if metadata.get("event_type") == EVENT_TYPE and metadata.get("event_payload", {}).get("key") == key:
+                return message["ts"]
+    return None

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.real.services.slack_server import running_slack
+from tests.real.services.slack_server import PEOPLE, running_slack
 from tests.wire.slack_fault_proxy import TOKEN, FaultProxy, fault_proxy
 
 
@@ -25,9 +25,10 @@ class SlackServer:
     proxy: FaultProxy
     upstream: str
 
-    def call(self, method: str, **form: Any) -> dict[str, Any]:
-        """Calls the local Slack itself, past the proxy."""
-        answer = httpx.post(self.upstream + method, data=form, headers={"Authorization": f"Bearer {self.token}"}).json()
+    def call(self, method: str, member: str | None = None, **form: Any) -> dict[str, Any]:
+        """Calls the local Slack itself, past the proxy: as one of the people in it, or as the bot."""
+        token = PEOPLE[member] if member else self.token
+        answer = httpx.post(self.upstream + method, data=form, headers={"Authorization": f"Bearer {token}"}).json()
         assert answer["ok"], answer
         return answer
 
@@ -35,6 +36,24 @@ class SlackServer:
         """What stands in the channel (an ID; the test's own by default), oldest first, at most 1000 messages."""
         answer = self.call("conversations.history", channel=channel or self.channel_id, limit=1000)
         return [message for message in reversed(answer["messages"]) if "subtype" not in message]
+
+    def answers(self, ts: str) -> list[dict[str, Any]]:
+        """What stands in the thread of a message of the test's own channel, that message not included, oldest first."""
+        thread = self.call("conversations.replies", channel=self.channel_id, ts=ts)["messages"]
+        return [message for message in thread if message["ts"] != ts]
+
+    def react(self, member: str, emoji: str, ts: str) -> str:
+        """Lets one of the people react to a message of the test's own channel; their member ID."""
+        self.call("reactions.add", member, channel=self.channel_id, timestamp=ts, name=emoji)
+        return str(self.call("auth.test", member)["user_id"])
+
+    def unreact(self, member: str, emoji: str, ts: str) -> None:
+        self.call("reactions.remove", member, channel=self.channel_id, timestamp=ts, name=emoji)
+
+    def file(self, file_id: str) -> bytes:
+        """The content of an uploaded file."""
+        url = self.call("files.info", file=file_id)["file"]["url_private"]
+        return httpx.get(url, headers={"Authorization": f"Bearer {self.token}"}).content
 
 
 @pytest.fixture(scope="session")

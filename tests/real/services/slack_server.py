@@ -1,7 +1,8 @@
-"""Starts and stops the local Slack API, npm's `emulate`."""
+"""Starts and stops the local Slack API, npm's `emulate`, with a bot and people in it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,24 @@ from urllib.parse import quote
 
 from tests.real.services.free_port import free_port
 from tests.real.services.node_packages import emulate_script
+from tests.wire.slack_fault_proxy import CHAT_ONLY_TOKEN, DOCUMENTED_TOKEN, TOKEN
+
+BOT = "perf-pipeline"
+PEOPLE = {"alice": "xoxp-alice", "bob": "xoxp-bob", "carol": "xoxp-carol"}
+"""Names of members and their tokens, which have every scope."""
+
+CHAT_SCOPES = ("chat:write", "channels:read", "channels:history")
+DOCUMENTED_SCOPES = (*CHAT_SCOPES, "files:write", "reactions:read")
+WORKSPACE = {
+    "users": [{"name": name} for name in (BOT, *PEOPLE)],
+    "tokens": [
+        {"token": TOKEN, "user": BOT},
+        {"token": DOCUMENTED_TOKEN, "user": BOT, "scopes": DOCUMENTED_SCOPES},
+        {"token": CHAT_ONLY_TOKEN, "user": BOT, "scopes": CHAT_SCOPES},
+        *({"token": token, "user": name} for name, token in PEOPLE.items()),
+    ],
+    "strict_scopes": True,
+}
 
 READY_WITHIN_SECONDS = 30
 
@@ -34,16 +53,20 @@ class SlackServerError(RuntimeError):
 def running_slack(log_path: Path) -> Iterator[str]:
     """The base URL (http://127.0.0.1:<port>/api/) of a Slack API that holds the channels general and random.
 
-    It is stopped, with all that it started, when the block ends. What it prints goes to `log_path`.
+    It is stopped, with all that it started, when the block ends. What it prints goes to `log_path`, and the workspace
+    that it starts with stands beside it.
     """
     node = shutil.which("node")
     if node is None:
         raise SlackServerError("node is not installed: install Node.js 20 or newer.")
     port = free_port()
+    workspace = log_path.with_suffix(".workspace.json")
+    workspace.write_text(json.dumps({"slack": WORKSPACE}))
     preload = f"data:text/javascript,{quote(LOOPBACK_ONLY)}"
+    options = ("--service", "slack", "--port", str(port), "--seed", str(workspace))
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [node, "--import", preload, str(emulate_script()), "--service", "slack", "--port", str(port)],
+            [node, "--import", preload, str(emulate_script()), *options],
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
