@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from perf_pipeline.notifications.outbox import CLAIM_LIFETIME, after_failure, thread_is_ready
 from perf_pipeline.notifications.rendering import render
@@ -68,7 +68,8 @@ def _send(
             again = message.state is NotificationState.CLAIMED and not messenger.can_find
             posted = messenger.post(render(message, maybe_again=again), message.key, reply_to)
     except MessengerError as error:
-        step = after_failure(message.attempts + 1, error.retryable, clock())
+        asked_to_wait = timedelta(seconds=error.not_for_seconds)
+        step = after_failure(message.attempts + 1, error.retryable, clock(), asked_to_wait)
         ledger.settle(message.key, claimant, step.state, not_before=step.not_before, note=str(error))
         return step.state
     ledger.settle(

@@ -53,14 +53,17 @@ class MessengerError(SourceError):
     """A channel to people did not take a message, or could not be asked.
 
     `surely_refused` is true only where it is known that nothing was posted: then a different message may be posted
-    without the risk of a duplicate.
+    without the risk of a duplicate. `not_for_seconds` is how long the channel asked not to be tried again.
     """
 
     system = "The channel"
 
-    def __init__(self, message: str, *, retryable: bool, surely_refused: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool, surely_refused: bool = False, not_for_seconds: float = 0
+    ) -> None:
         super().__init__(message, retryable=retryable)
         self.surely_refused = surely_refused
+        self.not_for_seconds = not_for_seconds
 
 
 class SlackError(MessengerError):

@@ -84,6 +84,7 @@ class SlackConnection:
                 f"{self.may_wait_seconds:g} s that may still be waited here. Try again then.",
                 retryable=True,
                 surely_refused=True,
+                not_for_seconds=seconds,
             )
         self.may_wait_seconds -= seconds
         time.sleep(seconds)

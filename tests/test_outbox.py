@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -63,6 +63,11 @@ def test_the_wait_doubles_from_15_seconds_to_half_an_hour() -> None:
     seconds = [(wait - NOW).total_seconds() for wait in waits if wait]
     assert seconds == [15, 30, 60, 120, 240, 480, 960, 1800, 1800, 1800, 1800]
     assert max(seconds) == LONGEST_WAIT.total_seconds()
+
+
+def test_a_channel_that_asks_to_wait_longer_is_obeyed() -> None:
+    assert after_failure(1, True, NOW, timedelta(hours=2)).not_before == NOW + timedelta(hours=2)
+    assert after_failure(1, True, NOW, timedelta(seconds=1)).not_before == NOW + timedelta(seconds=15)
 
 
 @pytest.mark.parametrize(

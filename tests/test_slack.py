@@ -106,6 +106,7 @@ def test_a_rate_limit_longer_than_a_message_may_wait_is_an_error_at_once(
 ) -> None:
     found = failure(proxy, Answer.rate_limit(MAX_RATE_LIMIT_WAIT_SECONDS + 1))
     assert (found.retryable, found.surely_refused, pauses) == (True, True, [])
+    assert found.not_for_seconds == MAX_RATE_LIMIT_WAIT_SECONDS + 1
 
 
 def test_rate_limits_one_after_the_other_are_waited_for_up_to_the_same_limit(

@@ -66,8 +66,10 @@ class NextStep:
     not_before: datetime | None
 
 
-def after_failure(attempts: int, retryable: bool, now: datetime) -> NextStep:
-    """Wait twice as long after each attempt; give up, and keep the message to be seen, where that is hopeless."""
+def after_failure(attempts: int, retryable: bool, now: datetime, asked_to_wait: timedelta = timedelta(0)) -> NextStep:
+    """Wait twice as long after each attempt, and no less than the channel asked for; give up, and keep the message to
+    be seen, where that is hopeless."""
     if not retryable or attempts >= MAX_ATTEMPTS:
         return NextStep(NotificationState.UNDELIVERABLE, None)
-    return NextStep(NotificationState.PENDING, now + min(FIRST_WAIT * 2 ** max(attempts - 1, 0), LONGEST_WAIT))
+    wait = min(FIRST_WAIT * 2 ** max(attempts - 1, 0), LONGEST_WAIT)
+    return NextStep(NotificationState.PENDING, now + max(wait, asked_to_wait))
