@@ -14,6 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from perf_pipeline.backtest_command import backtest
+from perf_pipeline.incident_commands import ack, incidents, silence, silences, unsilence
+from perf_pipeline.notify_command import app as notify
+from perf_pipeline.people_commands import approvals, approve, decline
+from perf_pipeline.serve_command import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -21,7 +25,9 @@ HomeOption = Annotated[Path, typer.Option(help="Folder of the installation: lake
 DEMO_HOME = Path(".demo")
 EXTERNAL_SYSTEMS = ("PHOENIX_", "SUPABASE_", "RAILWAY_", "SLACK_", "PERF_PIPELINE_")
 
-app.command()(backtest)
+for command in (backtest, approvals, approve, decline, incidents, ack, silence, silences, unsilence, serve):
+    app.command()(command)
+app.add_typer(notify, name="notify")
 
 
 @app.callback()
@@ -74,6 +80,7 @@ def dev(
         if not home.exists():
             typer.echo("There is no demo yet: run 'make demo' first.", err=True)
             raise typer.Exit(1)
+        environment["PERF_PIPELINE_FLEET"] = str((home / "fleet.yaml").absolute())
     environment["PERF_PIPELINE_HOME"] = str(home.absolute())
     environment["DAGSTER_HOME"] = str(prepare_instance(home.absolute()))
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]

@@ -18,20 +18,31 @@ from resources.ledger import Ledger
 from resources.messenger import Messenger, PostedMessage
 from resources.reading import MessengerError
 
+NO_NEW_AFTER = timedelta(seconds=30)
+"""Dagster gives a tick 60 s. What is not sent by then waits for the next one."""
+
 
 def deliver(
     ledger: Ledger, messengers: Mapping[str, Messenger], clock: Callable[[], datetime]
 ) -> Counter[NotificationState]:
     """Send what waits, each to the messenger of its target; how many messages ended in which state.
 
-    An answer waits until the message that it answers has been sent, and stands alone where that never will be.
+    An answer waits until the message that it answers has been sent, and stands alone where that never will be. A
+    target that fails for now is left alone until the next call, so that one that hangs does not hold up the others.
     """
-    claimant = uuid.uuid4().hex
+    claimant, began = uuid.uuid4().hex, clock()
     outcome: Counter[NotificationState] = Counter()
-    for message in ledger.deliverable(clock(), clock() - CLAIM_LIFETIME):
+    failing: set[str] = set()
+    for message in ledger.deliverable(began, began - CLAIM_LIFETIME):
+        if clock() - began > NO_NEW_AFTER:
+            break
         answered = _answered(message, ledger)
-        if thread_is_ready(message, answered) and ledger.claim(message, claimant, clock()):
-            outcome[_send(message, answered, claimant, ledger, messengers, clock)] += 1
+        is_next = message.target not in failing and thread_is_ready(message, answered)
+        if is_next and ledger.claim(message, claimant, clock()):
+            state = _send(message, answered, claimant, ledger, messengers, clock)
+            outcome[state] += 1
+            if state is NotificationState.PENDING:
+                failing.add(message.target)
     return outcome
 
 
@@ -47,12 +58,6 @@ def _send(
     messengers: Mapping[str, Messenger],
     clock: Callable[[], datetime],
 ) -> NotificationState:
-    tried_before = message.attempts > 0
-    reply_to = (
-        PostedMessage(answered.channel, answered.message_ts)
-        if answered and answered.channel and answered.message_ts
-        else None
-    )
     try:
         messenger = messengers.get(message.target)
         if messenger is None:
@@ -62,15 +67,18 @@ def _send(
                 retryable=False,
                 surely_refused=True,
             )
-        posted = messenger.find(message.key, message.created_at, reply_to) if tried_before else None
-        if posted is None:
-            # One that failed went back to waiting; one that is still claimed is that of a sender who died.
-            again = message.state is NotificationState.CLAIMED and not messenger.can_find
-            posted = messenger.post(render(message, maybe_again=again), message.key, reply_to)
+        posted = _posted(message, answered, messenger)
     except MessengerError as error:
         asked_to_wait = timedelta(seconds=error.not_for_seconds)
         step = after_failure(message.attempts + 1, error.retryable, clock(), asked_to_wait)
-        ledger.settle(message.key, claimant, step.state, not_before=step.not_before, note=str(error))
+        ledger.settle(
+            message.key,
+            claimant,
+            step.state,
+            not_before=step.not_before,
+            note=str(error),
+            maybe_posted=not error.surely_refused,
+        )
         return step.state
     ledger.settle(
         message.key,
@@ -81,3 +89,15 @@ def _send(
         message_ts=posted.ts,
     )
     return NotificationState.SENT
+
+
+def _posted(message: Notification, answered: Notification | None, messenger: Messenger) -> PostedMessage:
+    """Where the message stands: where an earlier sender posted it, or else where it is posted now."""
+    reply_to = None
+    if answered is not None and answered.channel and answered.message_ts:
+        reply_to = PostedMessage(answered.channel, answered.message_ts)
+    found = messenger.find(message.key, message.created_at, reply_to) if message.attempts > 0 else None
+    if found is not None:
+        return found
+    maybe_again = (message.maybe_posted or message.state is NotificationState.CLAIMED) and not messenger.can_find
+    return messenger.post(render(message, maybe_again=maybe_again), message.key, reply_to)

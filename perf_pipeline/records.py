@@ -123,7 +123,8 @@ class Notification:
     """A message of the outbox, to one target of fleet.yaml. `key` is unique: what was said once under it is never
     said again. It ends with `@target`.
 
-    `thread` is the key of the message that this one answers, at the same target. `picture` is a PNG.
+    `thread` is the key of the message that this one answers, at the same target. `picture` is a PNG. `maybe_posted`
+    says that an attempt may have posted it although nobody heard so.
     """
 
     key: str
@@ -142,6 +143,7 @@ class Notification:
     channel: str | None = None
     message_ts: str | None = None
     note: str | None = None
+    maybe_posted: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ class Fate(StrEnum):
 
     POSTED = "posted"
     REFUSED = "refused, and no retry helps"
-    NOT_POSTED = "failed before it was posted"
+    NOT_POSTED = "failed before it was posted, as far as anybody can tell"
+    SURELY_NOT_POSTED = "failed, and it is known that it was not posted"
     ANSWER_LOST = "posted, but the answer was lost"
     KILLED_BEFORE = "the sender was killed before it was posted"
     KILLED_AFTER = "the sender was killed after it was posted"
@@ -69,8 +70,9 @@ class Channel:
             raise Killed
         if fate is Fate.REFUSED:
             raise SlackError("Slack refused it: check SLACK_CHANNEL.", retryable=False, surely_refused=True)
-        if fate is Fate.NOT_POSTED:
-            raise SlackError("Slack is down.", retryable=True)
+        if fate in (Fate.NOT_POSTED, Fate.SURELY_NOT_POSTED):
+            surely = fate is Fate.SURELY_NOT_POSTED
+            raise SlackError("Slack is down.", retryable=True, surely_refused=surely)
         self.posts.append(key)
         if fate is Fate.KILLED_AFTER:
             raise Killed
@@ -231,15 +233,40 @@ def test_where_nothing_can_be_looked_up_a_message_of_a_killed_sender_says_that_i
     assert "you may have got this message already" in channel.texts["a"]
 
 
-def test_where_nothing_can_be_looked_up_a_message_that_was_surely_not_posted_says_nothing_of_the_kind(
-    ledger: Ledger,
+@pytest.mark.parametrize(("fate", "warned"), [(Fate.NOT_POSTED, True), (Fate.SURELY_NOT_POSTED, False)])
+def test_where_nothing_can_be_looked_up_a_failed_message_warns_only_if_it_may_have_been_posted(
+    ledger: Ledger, fate: Fate, warned: bool
 ) -> None:
-    channel = Channel([Fate.NOT_POSTED], can_find=False)
+    channel = Channel([fate], can_find=False)
     enqueue(ledger)
     run(ledger, channel)
     run(ledger, channel, NOON + FIRST_WAIT)
     assert channel.posts == ["a"]
-    assert "you may have got this message already" not in channel.texts["a"]
+    assert ("you may have got this message already" in channel.texts["a"]) == warned
+
+
+def test_a_target_that_fails_is_left_alone_until_the_next_tick(ledger: Ledger) -> None:
+    slack, pager = Channel([Fate.NOT_POSTED]), Channel()
+    for number in range(3):
+        enqueue(ledger, f"{number}@slack", NOON + timedelta(seconds=number))
+        enqueue(ledger, f"{number}@pager", NOON + timedelta(seconds=number), target="pager")
+    outcome = deliver(ledger, {"slack": slack, "pager": pager}, lambda: NOON + timedelta(minutes=1))
+    assert outcome == {NotificationState.PENDING: 1, NotificationState.SENT: 3}
+    assert {message.key: message.attempts for message in ledger.notifications() if message.target == "slack"} == {
+        "0@slack": 1,
+        "1@slack": 0,
+        "2@slack": 0,
+    }
+
+
+def test_a_tick_that_takes_long_leaves_the_rest_to_the_next(ledger: Ledger) -> None:
+    times = iter(NOON + timedelta(seconds=10 * number) for number in range(100))
+    for number in range(9):
+        enqueue(ledger, f"{number}")
+    channel = Channel()
+    sent = deliver(ledger, {"slack": channel}, lambda: next(times))[NotificationState.SENT]
+    assert 1 <= sent < 9
+    assert run(ledger, channel, NOON + timedelta(hours=1)) == {NotificationState.SENT: 9 - sent}
 
 
 class Outbox(RuleBasedStateMachine):

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from perf_pipeline.demo.demo_fleet import demo_fleet, write_fleet
 from perf_pipeline.demo.script import DemoScript, simulate
-from perf_pipeline.fleet import FleetConfig, load_fleet
+from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.installation import installed_resources
 from perf_pipeline.instance import prepare_instance
 from perf_pipeline.jobs import MONITORING, QUIET, SUMMARY, range_tags
@@ -47,7 +48,7 @@ class Demo:
     def __init__(self, home: Path, fleet_path: Path, now: datetime) -> None:
         places = {"PERF_PIPELINE_HOME": str(home), "PERF_PIPELINE_FLEET": str(fleet_path)}
         self.settings: Settings = read_settings(places)
-        self.fleet: FleetConfig = load_fleet(fleet_path)
+        self.fleet: FleetConfig = demo_fleet(fleet_path)
         self.resources = installed_resources(self.settings, self.fleet)
         self.script = DemoScript(now=now, window=self.fleet.window)
         self.windows: Sequence[Window] = windows_between(self.script.start, self.script.end, self.fleet.window)
@@ -73,6 +74,7 @@ class Demo:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         (home / MARK).touch()
+        write_fleet(self.fleet, home)
 
     def let_the_fleet_work(self, on_progress: Callable[[int, int], None]) -> str:
         from resources.span_file_exporter import SpanFileExporter

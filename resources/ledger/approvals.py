@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +27,12 @@ REQUEST_AFTER = {
     ApprovalState.DECLINED: RequestState.DECLINED,
     ApprovalState.EXPIRED: RequestState.EXPIRED,
 }
+
+ASKED_FOR = ("agent", "optimizer", "max_cost_usd", "completed_tasks", "window_start")
+"""The columns of a request that people agree to."""
+
+SIGNATURES_KEPT = timedelta(hours=1)
+"""Far longer than a request from Slack is taken for: five minutes after its timestamp."""
 
 
 class ApprovalLedger(OutboxLedger):
@@ -55,13 +61,28 @@ class ApprovalLedger(OutboxLedger):
         query = sa.select(table).order_by(table.c.requested_at, table.c.request_id)
         if state:
             query = query.where(table.c.state == str(state))
-        return [ApprovalRecord(**{**row, "state": ApprovalState(row["state"])}) for row in self._all(query)]
+        return [_approval(row) for row in self._all(query)]
 
-    def settle_approval(self, settled: ApprovalRecord, messages: Sequence[Notification]) -> bool:
-        """Record how an approval ended, with its request, and put the `messages` that say so into the outbox.
+    def approval_and_request(self, request_id: str) -> tuple[ApprovalRecord | None, OptimizationRequest | None]:
+        """What is known of a request and its approval; None where there is none."""
+        approvals, requests = schema.approvals, schema.optimization_requests
+        asked = self._all(sa.select(approvals).where(approvals.c.request_id == request_id))
+        known = self._all(sa.select(requests).where(requests.c.id == request_id))
+        return (_approval(asked[0]) if asked else None), (_request(known[0]) if known else None)
+
+    def settle_approval(
+        self,
+        settled: ApprovalRecord,
+        messages: Sequence[Notification],
+        *,
+        asked: OptimizationRequest | None = None,
+        answer: AnswerRecord | None = None,
+    ) -> bool:
+        """Record how an approval ended, with its request and the `answer` that ended it, and put the `messages` that
+        say so into the outbox.
 
         False, and nothing changes, where it has ended before, was about something else (another fingerprint), or the
-        request no longer waits for it.
+        request no longer waits for it, or no longer asks for what `asked` does, where that is given.
         """
         approvals, requests = schema.approvals, schema.optimization_requests
         end = sa.update(approvals).where(
@@ -70,7 +91,9 @@ class ApprovalLedger(OutboxLedger):
             approvals.c.fingerprint == settled.fingerprint,
         )
         move = sa.update(requests).where(
-            requests.c.id == settled.request_id, requests.c.state == str(RequestState.AWAITING_APPROVAL)
+            requests.c.id == settled.request_id,
+            requests.c.state == str(RequestState.AWAITING_APPROVAL),
+            *(requests.c[name] == getattr(asked, name) for name in ASKED_FOR if asked is not None),
         )
         with self._engine.connect() as connection, connection.begin() as transaction:
             ended = connection.execute(
@@ -85,6 +108,8 @@ class ApprovalLedger(OutboxLedger):
             if (ended.rowcount, moved.rowcount) != (1, 1):
                 transaction.rollback()
                 return False
+            if answer is not None:
+                self._put(connection, schema.approval_answers, [asdict(answer)], ["id"])
             self._enqueue_all(connection, messages)
             return True
 
@@ -99,7 +124,16 @@ class ApprovalLedger(OutboxLedger):
 
     def see_slack_request(self, signature: str, now: datetime) -> bool:
         """Remember the signature of a request from Slack. False where the same request came before."""
-        return self._insert_new(schema.slack_requests, {"signature": signature, "seen_at": now})
+        table = schema.slack_requests
+        insert = self._insert(table).values(signature=signature, seen_at=now).on_conflict_do_nothing()
+        with self._engine.begin() as connection:
+            is_new = connection.execute(insert.returning(table.c.signature)).first() is not None
+            connection.execute(sa.delete(table).where(table.c.seen_at < now - SIGNATURES_KEPT))
+            return is_new
+
+
+def _approval(row: dict[str, Any]) -> ApprovalRecord:
+    return ApprovalRecord(**{**row, "state": ApprovalState(row["state"])})
 
 
 def _request(row: dict[str, Any]) -> OptimizationRequest:

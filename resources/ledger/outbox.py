@@ -30,8 +30,10 @@ class OutboxLedger(LedgerConnection):
         return True
 
     def notifications(self, since: datetime | None = None) -> list[Notification]:
+        """All messages, or those put in at or after `since`, oldest first; without their pictures, which are large."""
         table = schema.notifications
-        query = sa.select(table).order_by(table.c.created_at, table.c.key)
+        columns = [column for column in table.c if column is not table.c.picture]
+        query = sa.select(*columns).order_by(table.c.created_at, table.c.key)
         if since:
             query = query.where(table.c.created_at >= since)
         return [_notification(row) for row in self._all(query)]
@@ -83,6 +85,8 @@ class OutboxLedger(LedgerConnection):
                 claimed_by=claimant,
                 claimed_at=now,
                 attempts=table.c.attempts + 1,
+                # Who held it before may have died after posting it.
+                maybe_posted=table.c.maybe_posted | sa.literal(notification.state is NotificationState.CLAIMED),
             )
         )
 
@@ -97,8 +101,12 @@ class OutboxLedger(LedgerConnection):
         message_ts: str | None = None,
         not_before: datetime | None = None,
         note: str | None = None,
+        maybe_posted: bool = False,
     ) -> bool:
-        """Say what became of a claimed message. False where the claim is no longer the claimant's."""
+        """Say what became of a claimed message. False where the claim is no longer the claimant's.
+
+        `maybe_posted` says that it failed in a way that leaves open whether it was posted.
+        """
         table = schema.notifications
         return self._update_one(
             sa.update(table)
@@ -115,6 +123,7 @@ class OutboxLedger(LedgerConnection):
                 message_ts=message_ts,
                 not_before=not_before,
                 note=note,
+                maybe_posted=table.c.maybe_posted | sa.literal(maybe_posted),
             )
         )
 

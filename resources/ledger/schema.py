@@ -104,6 +104,7 @@ notifications = sa.Table(
     sa.Column("channel", sa.String),
     sa.Column("message_ts", sa.String),
     sa.Column("note", sa.String),
+    sa.Column("maybe_posted", sa.Boolean, nullable=False),
     sa.Index("notifications_by_state", "state", "created_at"),
 )
 

@@ -93,6 +93,7 @@ def _messages_as_content() -> None:
         notifications.add_column(sa.Column("target", sa.String, nullable=False, server_default="slack"))
         notifications.add_column(sa.Column("thread", sa.String))
         notifications.add_column(sa.Column("picture", sa.LargeBinary))
+        notifications.add_column(sa.Column("maybe_posted", sa.Boolean, nullable=False, server_default=sa.false()))
     connection = op.get_bind()
     for key, text in connection.execute(sa.text("SELECT key, text FROM notifications")).all():
         connection.execute(
@@ -104,6 +105,7 @@ def _messages_as_content() -> None:
         notifications.drop_column("blocks")
         notifications.alter_column("message", existing_type=sa.JSON, nullable=False)
         notifications.alter_column("target", existing_type=sa.String, server_default=None)
+        notifications.alter_column("maybe_posted", existing_type=sa.Boolean, server_default=None)
 
 
 def _content(text: str) -> dict[str, object]:
@@ -121,7 +123,7 @@ def downgrade() -> None:
     op.execute("UPDATE optimization_requests SET state = 'cancelled' WHERE state IN ('declined', 'expired')")
     op.execute("DELETE FROM notifications")
     with op.batch_alter_table("notifications") as notifications:
-        for name in ("message", "target", "thread", "picture"):
+        for name in ("message", "target", "thread", "picture", "maybe_posted"):
             notifications.drop_column(name)
         notifications.add_column(sa.Column("text", sa.String, nullable=False))
         notifications.add_column(sa.Column("blocks", sa.JSON, nullable=False))
