@@ -1,4 +1,4 @@
-"""The jobs: one over all assets on windows, one for the daily summary. Both run in one process.
+"""The jobs: one over all assets on windows, one for each summary. All run in one process.
 
 Starting a process costs seconds a step, and a cycle's steps take a fraction of one.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dagster as dg
 
-from perf_pipeline.tables import DAILY_SUMMARY, TABLES
+from perf_pipeline.tables import DAILY_SUMMARY, TABLES, WEEKLY_SUMMARY
 
 MONITORING = "monitoring"
 SUMMARY = "summary"
+WEEKLY = "weekly"
 
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -23,7 +24,7 @@ ONE_AT_A_TIME = {"perf_pipeline/one_at_a_time": MONITORING}
 def monitoring_job() -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         MONITORING,
-        selection=[name for name in TABLES if name != DAILY_SUMMARY.name],
+        selection=[name for name in TABLES if name not in (DAILY_SUMMARY.name, WEEKLY_SUMMARY.name)],
         executor_def=dg.in_process_executor,
         run_tags=ONE_AT_A_TIME,
         description="One cycle: telemetry, tasks, metrics, anomalies, decisions, for one window or a range of them.",
@@ -36,6 +37,16 @@ def summary_job() -> dg.UnresolvedAssetJobDefinition:
         selection=[DAILY_SUMMARY.name],
         executor_def=dg.in_process_executor,
         description="The daily summary of one day.",
+    )
+
+
+def weekly_job() -> dg.UnresolvedAssetJobDefinition:
+    """A job of its own: the assets of a job have the same partitions."""
+    return dg.define_asset_job(
+        WEEKLY,
+        selection=[WEEKLY_SUMMARY.name],
+        executor_def=dg.in_process_executor,
+        description="The weekly summary of one week.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The partitions of the assets: windows and days, both in UTC."""
+"""The partitions of the assets: windows, days and weeks, all in UTC."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dagster as dg
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.windows import KEY_FORMAT
+
+CRON_WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
 
 def windows_partitions(fleet: FleetConfig) -> dg.TimeWindowPartitionsDefinition:
@@ -23,6 +25,22 @@ def days_partitions(fleet: FleetConfig) -> dg.DailyPartitionsDefinition:
     """One partition a calendar day. The key names a day of the team's clock; Dagster counts them in UTC, the
     windows' time zone, because its mappings between partitions need one zone."""
     return dg.DailyPartitionsDefinition(start_date=fleet.history_start_utc, timezone="UTC", end_offset=1)
+
+
+def weeks_partitions(fleet: FleetConfig) -> dg.WeeklyPartitionsDefinition:
+    """One partition a week that begins on the day of the weekly summary. The key names the week's first day, on the
+    team's clock; Dagster counts in UTC, as with `days_partitions`."""
+    return dg.WeeklyPartitionsDefinition(
+        start_date=fleet.history_start_utc,
+        timezone="UTC",
+        day_offset=cron_weekday(fleet),
+        end_offset=1,
+    )
+
+
+def cron_weekday(fleet: FleetConfig) -> int:
+    """The day of the weekly summary as cron counts it: 0 is Sunday."""
+    return CRON_WEEKDAYS.index(fleet.notifications.weekly_summary_on)
 
 
 def window_cron(fleet: FleetConfig) -> str:

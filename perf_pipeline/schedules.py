@@ -1,4 +1,4 @@
-"""The cadence: a cycle at the close of every window, and the daily summary at the team's hour."""
+"""The cadence: a cycle at the close of every window, and the summaries at the team's hour."""
 
 from datetime import UTC, timedelta
 from zoneinfo import ZoneInfo
@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.jobs import MONITORING, SUMMARY, range_tags
+from perf_pipeline.jobs import MONITORING, SUMMARY, WEEKLY, range_tags
 from perf_pipeline.monitoring.windows import windows_due
-from perf_pipeline.partitions import window_cron
+from perf_pipeline.partitions import cron_weekday, window_cron
 
 
 def monitoring_schedule(fleet: FleetConfig) -> dg.ScheduleDefinition:
@@ -40,5 +40,23 @@ def daily_summary_schedule(fleet: FleetConfig) -> dg.ScheduleDefinition:
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         yesterday = context.scheduled_execution_time.astimezone(ZoneInfo(fleet.timezone)).date() - timedelta(days=1)
         return dg.RunRequest(run_key=f"summary-{yesterday}", partition_key=f"{yesterday}")
+
+    return schedule
+
+
+def weekly_summary_schedule(fleet: FleetConfig) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="weekly_summary_schedule",
+        cron_schedule=f"{fleet.daily_summary_at.minute} {fleet.daily_summary_at.hour} * * {cron_weekday(fleet)}",
+        execution_timezone=fleet.timezone,
+        job_name=WEEKLY,
+        description="Once a week on the team's clock: the summary of the seven days before.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = context.scheduled_execution_time.astimezone(ZoneInfo(fleet.timezone)).date()
+        first_day = today - timedelta(days=7)
+        if first_day < fleet.history_start:
+            return dg.SkipReason("No whole week has passed since history_start of fleet.yaml.")
+        return dg.RunRequest(run_key=f"weekly-summary-{first_day}", partition_key=f"{first_day}")
 
     return schedule

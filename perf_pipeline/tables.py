@@ -371,10 +371,37 @@ DAILY_SUMMARY = _table(
         "tasks": _column(COUNT, "Tasks that began in the day", at_least=0),
         "success_rate": _column(NUMBER, "In percent", nullable=True),
         "latency_p95_ms": _column(NUMBER, "Worst 95th percentile of the day's windows, in milliseconds", nullable=True),
+        # Nullable, as are the incidents, for the files that were written before they were summed up, too.
+        "cost_usd": _column(NUMBER, "Cost of its model calls, as far as known, in US dollars", nullable=True),
         "anomalies": _column(COUNT, "Findings of the day, each counted once", at_least=0),
+        "incidents": _column(
+            OPTIONAL_COUNT, "Incidents that opened, ended or went on in the day", nullable=True, at_least=0
+        ),
         "optimization": _column(TEXT, "State of its latest optimization request; missing for none", nullable=True),
     },
     key=["day_start", "agent"],
+)
+
+WEEKLY_SUMMARY = _table(
+    "weekly_summary",
+    "One row an agent and week of the team's clock, beside the week before: what the weekly summary says.",
+    "week_start",
+    {
+        "week_start": _column(TIME, "Start of the week (UTC)"),
+        "agent": _column(TEXT, "Agent"),
+        "score": _column(NUMBER, "Mean score of the week weighted by tasks, 0 to 100", nullable=True),
+        "score_before": _column(NUMBER, "The same of the week before", nullable=True),
+        "tasks": _column(COUNT, "Tasks that began in the week", at_least=0),
+        "tasks_before": _column(COUNT, "Those of the week before", at_least=0),
+        "success_rate": _column(NUMBER, "In percent", nullable=True),
+        "success_rate_before": _column(NUMBER, "That of the week before, in percent", nullable=True),
+        "cost_usd": _column(NUMBER, "Cost of its model calls, as far as known, in US dollars", nullable=True),
+        "cost_usd_before": _column(NUMBER, "That of the week before", nullable=True),
+        "incidents": _column(COUNT, "Incidents that opened, ended or went on in the week", at_least=0),
+        "hours_in_incident": _column(NUMBER, "Hours of the week in at least one incident", at_least=0),
+        "optimization": _column(TEXT, "State of its latest optimization request; missing for none", nullable=True),
+    },
+    key=["week_start", "agent"],
 )
 
 TABLES: dict[str, Table] = {
@@ -391,5 +418,6 @@ TABLES: dict[str, Table] = {
         ANOMALIES,
         OPTIMIZATION_DECISIONS,
         DAILY_SUMMARY,
+        WEEKLY_SUMMARY,
     )
 }

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perf_pipeline.monitoring.daily import STATE_WORDS, day_of_key, findings_of, summarize_day
-from perf_pipeline.records import OptimizationRequest, RequestState
+from perf_pipeline.monitoring.daily import STATE_WORDS, day_of_key, findings_of, summarize_day, worst_first
+from perf_pipeline.monitoring.incident_times import incidents_in
+from perf_pipeline.records import Incident, OptimizationRequest, RequestState
 from perf_pipeline.tables import AGENT_METRICS, DAILY_SUMMARY
 from tests.builders import START, Row, anomalies, finding_row, frame, metrics_row, request
+from tests.incident_builders import incident
 
 DAY = day_of_key("2026-03-02", "UTC")
 FIRST, LAST = -20, 27
@@ -52,12 +54,16 @@ def test_days_follow_each_other_without_gap_or_overlap(day: date, timezone: str)
 
 
 def summary(
-    rows: list[Row], findings: list[Row] | None = None, requests: list[OptimizationRequest] | None = None
+    rows: list[Row],
+    findings: list[Row] | None = None,
+    requests: list[OptimizationRequest] | None = None,
+    incidents: list[Incident] | None = None,
 ) -> pd.Series:
     """InboundAgent's day."""
     metrics = frame(AGENT_METRICS, rows)
     of_the_day = findings_of(DAY, anomalies(*(findings or [])))
-    found = summarize_day(DAY, metrics, of_the_day, requests or [], ["InboundAgent"])
+    there = incidents_in(DAY, incidents or [])
+    found = summarize_day(DAY, metrics, of_the_day, there, requests or [], ["InboundAgent"])
     assert DAILY_SUMMARY.problems(found) == []
     return found.iloc[0]
 
@@ -113,9 +119,31 @@ def test_an_agent_that_did_nothing_has_no_figures_and_is_not_left_out() -> None:
     assert math.isnan(found["latency_p95_ms"])
 
 
+def test_the_cost_of_the_day_is_that_which_is_known() -> None:
+    rows = [metrics_row(number=0, cost_usd=0.5), metrics_row(number=1), metrics_row(number=2, cost_usd=0.25)]
+    assert summary(rows)["cost_usd"] == 0.75
+    assert math.isnan(summary([metrics_row()])["cost_usd"])
+
+
+def test_incidents_count_on_every_day_that_they_were_there() -> None:
+    before, after = DAY.start - timedelta(hours=5), DAY.end
+    incidents = [
+        incident(id="1", onset=before),
+        incident(id="2", onset=before, resolved_at=DAY.start - timedelta(hours=1)),
+        incident(id="3", onset=after),
+        incident(id="4", agent="AuditAgent", onset=START),
+    ]
+    assert summary([], incidents=incidents)["incidents"] == 1
+
+
+def test_the_worst_come_first_and_those_without_a_score_last() -> None:
+    found = worst_first(pd.DataFrame({"agent": ["A", "B", "C", "D"], "score": [80.0, math.nan, 20.0, 80.0]}))
+    assert list(found["agent"]) == ["C", "A", "D", "B"]
+
+
 def test_agents_come_in_the_order_of_the_fleet_and_strangers_after_them() -> None:
     metrics = frame(AGENT_METRICS, [metrics_row("Stranger"), metrics_row("B")])
-    found = summarize_day(DAY, metrics, anomalies(), [], ["A", "B"])
+    found = summarize_day(DAY, metrics, anomalies(), [], [], ["A", "B"])
     assert list(found["agent"]) == ["A", "B", "Stranger"]
 
 

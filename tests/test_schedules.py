@@ -13,7 +13,8 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
-from perf_pipeline.schedules import daily_summary_schedule
+from perf_pipeline.partitions import weeks_partitions
+from perf_pipeline.schedules import daily_summary_schedule, weekly_summary_schedule
 from perf_pipeline.settings import read_settings
 
 FLEET = load_fleet(Path(__file__).parent.parent / "fleet.yaml")
@@ -91,3 +92,36 @@ def test_the_summary_is_due_at_nine_on_the_teams_clock_through_the_change_of_clo
         datetime(2026, 3, 29, 7, tzinfo=UTC),
         datetime(2026, 3, 30, 7, tzinfo=UTC),
     ]
+
+
+@pytest.mark.parametrize(
+    ("timezone", "at", "first_day"),
+    [
+        ("UTC", datetime(2026, 3, 9, 9, 0, tzinfo=UTC), "2026-03-02"),
+        # The night to Sunday 29 March has 23 hours in Berlin.
+        ("Europe/Berlin", datetime(2026, 3, 30, 7, 0, tzinfo=UTC), "2026-03-23"),
+        # Monday morning in Auckland is Sunday evening in UTC.
+        ("Pacific/Auckland", datetime(2026, 3, 8, 20, 0, tzinfo=UTC), "2026-03-02"),
+    ],
+)
+def test_on_monday_the_week_before_is_asked_for(timezone: str, at: datetime, first_day: str) -> None:
+    [request] = tick("weekly_summary_schedule", at, FLEET.model_copy(update={"timezone": timezone})).run_requests or []
+    assert (request.run_key, request.partition_key) == (f"weekly-summary-{first_day}", first_day)
+
+
+def test_a_week_that_history_begins_within_is_not_asked_for() -> None:
+    before = tick("weekly_summary_schedule", datetime(2026, 1, 5, 9, 0, tzinfo=UTC))
+    assert not before.run_requests
+    assert "history_start" in (before.skip_message or "")
+
+
+@pytest.mark.parametrize(("day", "weekday"), [("monday", 0), ("wednesday", 2), ("sunday", 6)])
+def test_the_weekly_summary_is_due_on_its_day_and_its_weeks_begin_on_it(day: str, weekday: int) -> None:
+    notifications = FLEET.notifications.model_copy(update={"weekly_summary_on": day})
+    fleet = FLEET.model_copy(update={"timezone": "America/New_York", "notifications": notifications})
+    schedule = weekly_summary_schedule(fleet)
+    start = datetime(2026, 3, 4, tzinfo=UTC).timestamp()
+    due = next(schedule_execution_time_iterator(start, schedule.cron_schedule, schedule.execution_timezone))
+    assert (due.weekday(), due.hour, due.minute) == (weekday, 9, 0)
+    [request] = tick("weekly_summary_schedule", due, fleet).run_requests or []
+    assert request.partition_key in weeks_partitions(fleet).get_partition_keys(current_time=due)

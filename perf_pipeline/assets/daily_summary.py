@@ -3,20 +3,28 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+import pandas as pd
 
+from perf_pipeline.assets.score_chart import agents_to_draw, score_chart
 from perf_pipeline.assets.window_asset import FRAME, LAKE_IO, column_schema
+from perf_pipeline.attention_now import attention_now
 from perf_pipeline.checks import schema_result, schema_spec
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_people import NotificationKind
+from perf_pipeline.monitoring.completeness import completeness
 from perf_pipeline.monitoring.daily import day_of_key, findings_of, summarize_day
+from perf_pipeline.monitoring.incident_times import incidents_in
+from perf_pipeline.monitoring.score_series import scores_in_parts
+from perf_pipeline.monitoring.windows import windows_between
+from perf_pipeline.notifications.daily_message import BARS_A_DAY, DayReport, daily_summary_message
 from perf_pipeline.notifications.outbox import to_targets
 from perf_pipeline.notifications.plain_text import plain_text
 from perf_pipeline.notifications.routing import targets_of
-from perf_pipeline.notifications.summary_messages import daily_summary_message
+from perf_pipeline.optimization.standing import budget_at_end, latest_requests, standing_of
 from perf_pipeline.partitions import days_partitions
 from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, DAILY_SUMMARY, OPTIMIZATION_DECISIONS
-from resources.lake import LakeResource
-from resources.ledger import LedgerResource
+from resources.lake import Lake, LakeResource
+from resources.ledger import Ledger, LedgerResource
 
 
 def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
@@ -44,29 +52,21 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
     def daily_summary(
         context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource
     ) -> dg.MaterializeResult:
-        now = datetime.now(UTC)
-        day = day_of_key(context.partition_key, fleet.timezone)
-        store = lake.open()
-        found = findings_of(day, store.read(ANOMALIES, day.start, day.end))
+        now, key = datetime.now(UTC), context.partition_key
         with ledger.open() as book:
-            frame = summarize_day(
-                day,
-                store.read(AGENT_METRICS, day.start, day.end),
-                found,
-                book.optimization_requests(),
-                fleet.agent_names,
-            )
-            over = now >= day.end
-            key = context.partition_key
-            message = daily_summary_message(key if over else f"{key} (so far)", frame, found)
+            report, metrics = day_report(key, lake.open(), book, fleet, now)
+            day, frame = report.day, report.summary
+            message = daily_summary_message(report)
+            picture = score_chart(metrics, frame, report.incidents, day, fleet.timezone, fleet.window, now)
             history = now > day.end + fleet.summary_within
             notes = to_targets(
                 # A day that is not over has a key of its own, or its summary so far would take the place of the whole.
-                f"daily-summary:{key}" if over else f"daily-summary:{key}:so-far",
+                f"daily-summary:{key}" if now >= day.end else f"daily-summary:{key}:so-far",
                 NotificationKind.DAILY_SUMMARY,
                 message,
                 targets_of(fleet.notifications, NotificationKind.DAILY_SUMMARY),
                 now,
+                picture=picture,
                 withheld="The day was over for too long when it was summed up." if history else None,
             )
             new = [note for note in notes if book.enqueue(note)]
@@ -81,3 +81,33 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         )
 
     return daily_summary
+
+
+def day_report(
+    key: str, store: Lake, book: Ledger, fleet: FleetConfig, now: datetime
+) -> tuple[DayReport, pd.DataFrame]:
+    """What is known at `now` of the day that `key` names on the team's clock, and its rows of `AGENT_METRICS`."""
+    day = day_of_key(key, fleet.timezone)
+    metrics = store.read(AGENT_METRICS, day.start, day.end)
+    found = findings_of(day, store.read(ANOMALIES, day.start, day.end))
+    incidents = incidents_in(day, book.incidents(day.start))
+    requests = book.optimization_requests()
+    summary = summarize_day(day, metrics, found, incidents, requests, fleet.agent_names)
+    closed = windows_between(max(day.start, fleet.history_start_utc), min(day.end, now), fleet.window)
+    report = DayReport(
+        name=key,
+        day=day,
+        written_at=now,
+        timezone=fleet.timezone,
+        window=fleet.window,
+        summary=summary,
+        scores=scores_in_parts(metrics, day, BARS_A_DAY),
+        anomalies=found,
+        incidents=incidents,
+        optimizations=[standing_of(one, fleet) for one in latest_requests(requests, day.start, day.end).values()],
+        budget=budget_at_end(requests, day.end, fleet),
+        sources=completeness(book.health(day.start, day.end), closed),
+        attention=attention_now(book, now),
+        drawn=agents_to_draw(summary),
+    )
+    return report, metrics

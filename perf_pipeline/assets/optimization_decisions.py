@@ -35,6 +35,7 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         now = datetime.now(UTC)
         with ledger.open() as book:
             requests = book.optimization_requests()
+            approvals = book.approvals()
             health = book.health(windows[0].start, windows[-1].end)
             failing = any(
                 incident.family == "data" and incident.agent == "source:spans"
@@ -45,7 +46,7 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         rows = []
         for window in windows:
             completed = completed_tasks(task_counts, window, health, optimized)
-            decisions = decide(fleet, completed, requests, committed, failing, now)
+            decisions = decide(fleet, completed, requests, committed, failing, now, approvals)
             rows += [_row(window, decision) for decision in decisions]
         frame = OPTIMIZATION_DECISIONS.conform(pd.DataFrame(rows))
         newest = frame[frame["window_start"] == frame["window_start"].max()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,8 +12,10 @@ import pandas as pd
 
 from perf_pipeline.fleet import Severity
 from perf_pipeline.monitoring.findings import FindingState
+from perf_pipeline.monitoring.score_series import mean_score
 from perf_pipeline.monitoring.windows import Window
-from perf_pipeline.records import OptimizationRequest, RequestState
+from perf_pipeline.optimization.standing import latest_requests
+from perf_pipeline.records import Incident, OptimizationRequest, RequestState
 from perf_pipeline.tables import DAILY_SUMMARY
 
 STATE_WORDS = {
@@ -21,6 +24,8 @@ STATE_WORDS = {
     RequestState.RUNNING: "running",
     RequestState.FINISHED: "finished",
     RequestState.CANCELLED: "cancelled",
+    RequestState.DECLINED: "declined",
+    RequestState.EXPIRED: "not approved in time",
 }
 
 
@@ -35,32 +40,37 @@ def summarize_day(
     day: Window,
     metrics: pd.DataFrame,
     findings: pd.DataFrame,
+    incidents: Sequence[Incident],
     requests: Sequence[OptimizationRequest],
     agents: Sequence[str],
 ) -> pd.DataFrame:
     """One row an agent, as `tables.DAILY_SUMMARY`.
 
-    `metrics` (`tables.AGENT_METRICS`) may reach beyond the day; `findings` are those of `findings_of`.
+    `metrics` (`tables.AGENT_METRICS`) may reach beyond the day; `findings` are those of `findings_of`, `incidents`
+    those of `incidents_in`.
     """
     day_metrics = metrics[(metrics["window_start"] >= day.start) & (metrics["window_start"] < day.end)]
-    names = list(dict.fromkeys([*agents, *day_metrics["agent"]]))
+    by_agent = {str(agent): rows.sort_values("window_start") for agent, rows in day_metrics.groupby("agent")}
+    found, troubles = Counter(findings["agent"]), Counter(incident.agent for incident in incidents)
+    requested = latest_requests(requests, day.start, day.end)
     rows = []
-    for agent in names:
-        own = day_metrics[day_metrics["agent"] == agent].sort_values("window_start")
+    for agent in dict.fromkeys([*agents, *day_metrics["agent"]]):
+        own = by_agent.get(agent, day_metrics[:0])
         active = own[own["tasks"] > 0]
         tasks = int(active["tasks"].sum())
-        scored = active[active["score"].notna()]
         rows.append(
             {
                 "day_start": day.start,
                 "agent": agent,
-                "score": np.average(scored["score"], weights=scored["tasks"]) if len(scored) else np.nan,
-                "trend": active["trend"].iloc[-1] if len(active) else "unknown",
+                "score": mean_score(active),
+                "trend": active["trend"].iloc[-1] if tasks else "unknown",
                 "tasks": tasks,
                 "success_rate": 100 * active["successes"].sum() / tasks if tasks else np.nan,
                 "latency_p95_ms": active["latency_p95_ms"].max() if tasks else np.nan,
-                "anomalies": int((findings["agent"] == agent).sum()),
-                "optimization": _optimization(agent, requests, day),
+                "cost_usd": active["cost_usd"].sum(min_count=1),
+                "anomalies": found[agent],
+                "incidents": troubles[agent],
+                "optimization": _optimization(requested.get(agent)),
             }
         )
     return DAILY_SUMMARY.conform(pd.DataFrame(rows))
@@ -78,11 +88,10 @@ def findings_of(day: Window, anomalies: pd.DataFrame) -> pd.DataFrame:
     return worst.drop_duplicates(["agent", "type", "opened"]).drop(columns="rank").sort_values("window_start")
 
 
-def _optimization(agent: str, requests: Sequence[OptimizationRequest], day: Window) -> str | None:
-    """The agent's latest request: one of the day, or an older one that is still open."""
-    own = [request for request in requests if request.agent == agent and request.requested_at < day.end]
-    current = [request for request in own if request.requested_at >= day.start or request.state.is_open]
-    if not current:
-        return None
-    latest = max(current, key=lambda request: request.requested_at)
-    return f"{latest.optimizer} ({STATE_WORDS[latest.state]})"
+def _optimization(request: OptimizationRequest | None) -> str | None:
+    return f"{request.optimizer} ({STATE_WORDS[request.state]})" if request else None
+
+
+def worst_first(summary: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a summary by rising score; those without one at the end."""
+    return summary.sort_values("score", kind="stable", na_position="last")
