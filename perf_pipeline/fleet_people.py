@@ -78,6 +78,9 @@ class NotificationsConfig(FleetModel):
             for name in names:
                 if name not in self.targets:
                     raise ValueError(f"{place}: {name!r} is not among the targets {', '.join(self.targets)}")
+        for name in self.escalate_to:
+            if isinstance(self.targets[name], AlertmanagerTarget):
+                raise ValueError(f"escalate_to: {name} is an Alertmanager, which gets no messages; name another target")
         if not isinstance(self.targets[SLACK], SlackTarget):
             raise ValueError("targets: slack must be of kind slack; give the other target another name")
         return self

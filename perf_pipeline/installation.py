@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from perf_pipeline.alertmanager_targets import alertmanager_resources
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_people import AppriseTarget, SlackTarget, Target
 from perf_pipeline.messengers import message_targets, messenger_key
@@ -32,7 +33,8 @@ from resources.supabase import SupabaseResource
 
 
 def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, object]:
-    """The resources by their keys: lake, lake_io, ledger, span_source, log_source, task_source, messenger_<target>."""
+    """The resources by their keys: lake, lake_io, ledger, span_source, log_source, task_source, messenger_<target>,
+    alertmanager_<target>."""
     ledger_url = dg.EnvVar("PERF_PIPELINE_LEDGER") if settings.ledger_is_set else settings.ledger_url
     return {
         "lake": LakeResource(url=settings.lake_url),
@@ -45,6 +47,7 @@ def installed_resources(settings: Settings, fleet: FleetConfig) -> dict[str, obj
             messenger_key(name): _messenger(settings, fleet.notifications.targets[name], fleet)
             for name in message_targets(fleet)
         },
+        **alertmanager_resources(fleet),
     }
 
 
@@ -90,7 +93,7 @@ def _task_source(settings: Settings, supabase: SupabaseSettings | None) -> objec
 
 def _messenger(settings: Settings, target: Target, fleet: FleetConfig) -> object:
     if isinstance(target, AppriseTarget):
-        return AppriseResource(url=dg.EnvVar(target.url_variable), url_variable=target.url_variable)
+        return AppriseResource(url_variable=target.url_variable)
     slack = settings.slack
     if slack is None or not isinstance(target, SlackTarget):
         return MessageFileResource(path=str(settings.home / "messages.jsonl"))

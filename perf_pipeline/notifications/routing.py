@@ -20,10 +20,16 @@ def targets_of(
     A route that asks for severities or agents does not match a message that has none. Alertmanager gets no messages:
     it is shown the incidents as they are.
     """
-    names = dict.fromkeys(
-        name for route in config.routes if _matches(route, kind, agents, severity) for name in route.to
-    )
+    names = routed_names(config, kind, agents, severity)
     return tuple(name for name in names if not isinstance(config.targets[name], AlertmanagerTarget))
+
+
+def routed_names(
+    config: NotificationsConfig, kind: NotificationKind, agents: Collection[str], severity: Severity | None
+) -> tuple[str, ...]:
+    """All that the matching routes name, Alertmanager among them, in their order, each once."""
+    matching = [route for route in config.routes if _matches(route, kind, agents, severity)]
+    return tuple(dict.fromkeys(name for route in matching for name in route.to))
 
 
 def _matches(route: Route, kind: NotificationKind, agents: Collection[str], severity: Severity | None) -> bool:
