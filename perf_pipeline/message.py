@@ -44,10 +44,12 @@ class Button(_Content):
 
 
 class Message(_Content):
-    """`picture_text` says in words what the picture that goes with the message shows, where there is one. `announce`
+    """`headline` says what is the matter, for where only the first line is seen: push notifications, subjects.
+    `picture_text` says in words what the picture that goes with the message shows, where there is one. `announce`
     shows an answer in a thread to the whole channel, and not only to those who follow the thread."""
 
     title: str
+    headline: str = ""
     sections: tuple[Section, ...] = ()
     buttons: tuple[Button, ...] = ()
     picture_text: str | None = None
@@ -79,8 +81,9 @@ def bullets(lines: Iterable[Line | str]) -> Section:
 class RenderedMessage:
     """A message as the channels take it: each uses what it can show.
 
-    `plain` is text without any markup, the title not in it. `slack_text` is what Slack shows where it shows no blocks:
-    in push notifications, and where it refuses `slack_blocks`. `picture` is a PNG, `picture_text` says what it shows.
+    `plain` is text without any markup, the title not in it. `subject` is the title with what is the matter, for
+    channels that show one line first. `slack_text` is what Slack shows where it shows no blocks: in the notifications
+    of phones, and where it refuses `slack_blocks`. `picture` is a PNG, `picture_text` says what it shows.
     """
 
     title: str
@@ -90,3 +93,4 @@ class RenderedMessage:
     picture: bytes | None = None
     picture_text: str | None = None
     announce: bool = False
+    subject: str = ""

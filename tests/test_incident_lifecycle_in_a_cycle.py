@@ -20,7 +20,8 @@ OPEN, RESOLVED = IncidentState.OPEN, IncidentState.RESOLVED
 @pytest.fixture
 def installed(tmp_path: Path) -> Iterator[Installation]:
     policy = shipped_fleet().detection.model_copy(update={"reopen_within_hours": 24})
-    with installation(tmp_path / "installation", detection=policy) as running:
+    # Long enough for the story that these tests tell to be news.
+    with installation(tmp_path / "installation", detection=policy, act_within_hours=4) as running:
         yield running
 
 

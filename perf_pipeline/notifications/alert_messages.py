@@ -1,20 +1,55 @@
-"""What is said about incidents: the PERFORMANCE ALERT, and what follows in its thread."""
+"""What is said about incidents: the PERFORMANCE ALERT, and what follows in its thread.
+
+An outage of a source is a DATA OUTAGE: it must not read as an agent's failure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
-from perf_pipeline.message import Button, Line, Message, Piece, Section, bullets, labelled, line, section
+from perf_pipeline.message import Button, Line, Message, Section, bold, bullets, labelled, line, section
+from perf_pipeline.notifications.alert_layout import (
+    TraceUrl,
+    causes,
+    details_sections,
+    headline,
+    in_the_list,
+    named,
+    traces_sections,
+    within_a_sentence,
+)
+from perf_pipeline.notifications.incident_words import (
+    MAX_NAME,
+    MAX_SENTENCE,
+    brief,
+    by_agent,
+    details,
+    is_outage,
+    listed,
+    name,
+    names,
+    severities,
+    types,
+    worst_first,
+)
+from perf_pipeline.notifications.safe_text import one_line, shorten
+from perf_pipeline.notifications.team_clock import duration, moment
 from perf_pipeline.records import AlertThread, Incident
 
-SHOWN_AGENTS = 10
-BUTTONS_TO_SILENCE = "4 h"
+ALERT, OUTAGE = "🚨 PERFORMANCE ALERT", "📡 DATA OUTAGE"
+SILENCE_BY_BUTTON = timedelta(hours=4)
 
-TraceUrl = Callable[[str], str | None]
+ChangeKind = Literal["worse", "back", "joined", "recovered"]
+TITLES: dict[ChangeKind, str] = {
+    "worse": "It got worse",
+    "back": "It is back",
+    "joined": "More is failing",
+    "recovered": "Recovered",
+}
+"""The gravest first: it is the title of a message that tells several."""
 
 
 @dataclass(frozen=True)
@@ -22,56 +57,76 @@ class Change:
     """What people are told anew of an incident of a thread."""
 
     incident: Incident
-    kind: Literal["joined", "worse", "back", "recovered"]
+    kind: ChangeKind
 
 
 def alert_message(incidents: Sequence[Incident], thread: str, timezone: str, trace_url: TraceUrl) -> Message:
-    """The PERFORMANCE ALERT of incidents that are one trouble, the worst first, with buttons that refer to `thread`."""
-    worst = incidents[0]
-    agents = list(dict.fromkeys(incident.agent for incident in incidents))
-    types = list(dict.fromkeys(type for incident in incidents for type in (incident.type, *incident.also)))
+    """The alert of incidents that are one trouble, with buttons that refer to `thread`."""
+    known = worst_first(incidents)
+    worst, agents = known[0], by_agent(known)
+    outage = is_outage(worst)
+    noun, several = ("Source", "Sources") if outage else ("Agent", "Agents")
+    who = name(worst) if len(agents) == 1 else named(known)
     head = [
-        labelled("Agent" if len(agents) == 1 else f"Agents ({len(agents)})", _named(agents)),
-        labelled("Severity", worst.severity.upper()),
-        labelled("Type", types[0] + (f" (also {', '.join(types[1:])})" if len(types) > 1 else "")),
-        labelled("Since", _moment(min(incident.onset for incident in incidents), timezone)),
+        labelled(noun if len(agents) == 1 else several, who),
+        labelled("Severity", severities(known)),
+        labelled("Type", types(known)),
+        labelled("Since", moment(min(incident.onset for incident in known), timezone)),
     ]
-    causes = [labelled("Root Cause", worst.root_cause), labelled("Recommended Action", worst.recommended_action)]
-    sections = [section(*head), section(*causes), *_details(incidents)]
-    traces = worst.example_traces
-    if traces:
-        links = [Piece(text=trace[:8], url=trace_url(trace)) for trace in traces]
-        pieces = [piece for link in links for piece in (link, Piece(text=", "))][:-1]
-        sections.append(section(labelled("Example traces", *pieces)))
-    return Message(title="🚨 PERFORMANCE ALERT", sections=tuple(sections), buttons=_buttons(thread))
+    reasons = [
+        *causes(known, timezone),
+        labelled("Recommended Action", shorten(one_line(worst.recommended_action), MAX_SENTENCE)),
+    ]
+    return Message(
+        title=OUTAGE if outage else ALERT,
+        headline=headline(known, timezone),
+        sections=(
+            section(*head),
+            section(*reasons),
+            *details_sections(known, timezone),
+            *traces_sections(known, trace_url),
+        ),
+        buttons=_buttons(thread),
+    )
 
 
 def update_message(changes: Sequence[Change], still_open: Sequence[Incident], timezone: str) -> Message:
     """What changed about a thread's incidents; `still_open` are those of the thread that are not over."""
-    titles = {"joined": "More is failing", "worse": "It got worse", "back": "It is back", "recovered": "Recovered"}
-    kinds = list(dict.fromkeys(change.kind for change in changes))
-    over = kinds == ["recovered"]
-    title = "✅ RECOVERED" if over and not still_open else titles[kinds[0]]
-    lines = [_changed(change, timezone) for change in changes[:SHOWN_AGENTS]]
-    if len(changes) > SHOWN_AGENTS:
-        lines.append(line(f"… and {len(changes) - SHOWN_AGENTS} more"))
-    sections = [bullets(lines)]
+    order = list(TITLES)
+    known = sorted(
+        changes, key=lambda change: (order.index(change.kind), -change.incident.severity.rank, change.incident.agent)
+    )
+    over = known[0].kind == "recovered"
+    alone = len(known) == 1
+    lines = [_changed(change, timezone, alone) for change in known]
+    sections = [section(*lines) if alone else bullets(listed(lines, "change"))]
     if over and still_open:
-        sections.append(section(f"Not over yet: {_named([incident.agent for incident in still_open])}"))
-    return Message(title=title, sections=tuple(sections), announce=not over)
+        sections.append(section(f"Not over yet: {names(worst_first(still_open))}."))
+    return Message(
+        title="✅ RECOVERED" if over and not still_open else TITLES[known[0].kind],
+        headline="; ".join(filter(None, (_in_one_line(kind, known) for kind in order))),
+        sections=tuple(sections),
+        announce=not over,
+    )
 
 
 def acknowledged_message(person: str) -> Message:
-    return Message(title="👀 Acknowledged", sections=(section(f"{person} looks after it."),))
+    who = shorten(one_line(person), MAX_NAME)
+    return Message(
+        title="👀 Acknowledged",
+        headline=f"by {who}",
+        sections=(section(f"{who} looks after it. You will hear again if it gets worse or spreads."),),
+    )
 
 
 def reminder_message(incidents: Sequence[Incident], thread: AlertThread, timezone: str) -> Message:
     """That incidents are still open, and that nobody has said to look after them."""
-    since = _moment(thread.told_at, timezone)
-    lines = [line(f"{incident.agent}: {incident.details}") for incident in incidents[:SHOWN_AGENTS]]
+    known = worst_first(incidents)
+    lines = [in_the_list(own, timezone) for own in by_agent(known)]
     return Message(
         title="⏰ Still not over",
-        sections=(section(f"Told at {since}; nobody has acknowledged it."), bullets(lines)),
+        headline=headline(known, timezone),
+        sections=(_unacknowledged(thread, timezone), bullets(listed(lines, "agent"))),
         buttons=_buttons(thread.id),
         announce=True,
     )
@@ -82,47 +137,67 @@ def escalation_message(
 ) -> Message:
     """The alert once more, for those who are called when nobody acknowledges it."""
     alert = alert_message(incidents, thread.id, timezone, trace_url)
-    since = _moment(thread.told_at, timezone)
     return alert.model_copy(
         update={
-            "title": "🚨 PERFORMANCE ALERT, not acknowledged",
-            "sections": (section(f"Told at {since}; nobody has acknowledged it since."), *alert.sections),
+            "title": f"{alert.title}, not acknowledged",
+            "sections": (_unacknowledged(thread, timezone), *alert.sections),
         }
     )
 
 
-def _details(incidents: Sequence[Incident]) -> list[Section]:
-    if len(incidents) == 1:
-        return [section(labelled("Details", incidents[0].details))]
-    lines: list[Line] = [line(f"{incident.agent}: {incident.details}") for incident in incidents[:SHOWN_AGENTS]]
-    if len(incidents) > SHOWN_AGENTS:
-        lines.append(line(f"… and {len(incidents) - SHOWN_AGENTS} more"))
-    return [section(labelled("Details", "")), bullets(lines)]
+def _in_one_line(kind: ChangeKind, changes: Sequence[Change]) -> str:
+    concerned = worst_first(change.incident for change in changes if change.kind == kind)
+    if not concerned:
+        return ""
+    alike = [incident for incident in concerned if is_outage(incident) == is_outage(concerned[0])]
+    who = f"the {names(alike, 'sources')}" if is_outage(alike[0]) else names(alike)
+    return f"{who} {_became(kind, alike[0], several=len(by_agent(alike)) > 1)}"
 
 
-def _changed(change: Change, timezone: str) -> Line:
+def _changed(change: Change, timezone: str, alone: bool) -> Line:
     incident = change.incident
-    words = {
-        "joined": f"also failing ({incident.type}, {incident.severity.upper()}): {incident.details}",
-        "worse": f"now {incident.severity.upper()}: {incident.details}",
-        "back": f"it came back ({incident.severity.upper()}): {incident.details}",
-        "recovered": "back to normal"
-        + (f" since {_moment(incident.resolved_at, timezone)}" if incident.resolved_at else ""),
+    became = _became(change.kind, incident, several=False)
+    if change.kind == "recovered":
+        told = f"{became}{_since(incident, timezone)}"
+    else:
+        found = details(incident, timezone) if alone else brief(incident, timezone)
+        grave = "" if change.kind == "worse" else f" ({incident.severity.upper()})"
+        told = f"{became}{grave}: {within_a_sentence(found)}"
+    return line(*(["The "] if is_outage(incident) else []), bold(name(incident)), f" {told}")
+
+
+def _became(kind: ChangeKind, incident: Incident, *, several: bool) -> str:
+    grave = incident.severity.upper()
+    if is_outage(incident):
+        # The names of sources are plurals: spans, logs, tasks.
+        return {
+            "worse": f"are now {grave}",
+            "back": "could not be read completely again",
+            "joined": "could not be read completely, either",
+            "recovered": "are read completely again",
+        }[kind]
+    state = {
+        "worse": f"now {grave}",
+        "back": "affected again",
+        "joined": "affected, too",
+        "recovered": "back to normal",
     }
-    return line(Piece(text=f"{incident.agent}: ", bold=True), words[change.kind])
+    return f"{'are' if several else 'is'} {state[kind]}"
+
+
+def _since(incident: Incident, timezone: str) -> str:
+    if incident.resolved_at is None:
+        return ""
+    lasted = duration(incident.resolved_at - incident.onset)
+    return f" since {moment(incident.resolved_at, timezone)}, after {lasted}"
+
+
+def _unacknowledged(thread: AlertThread, timezone: str) -> Section:
+    return section(f"Told at {moment(thread.told_at, timezone)}; nobody has acknowledged it.")
 
 
 def _buttons(thread: str) -> tuple[Button, ...]:
     return (
         Button(action="acknowledge", text="Acknowledge", value=thread, style="primary"),
-        Button(action="silence", text=f"Silence {BUTTONS_TO_SILENCE}", value=thread),
+        Button(action="silence", text=f"Silence {duration(SILENCE_BY_BUTTON)}", value=thread),
     )
-
-
-def _named(agents: Sequence[str]) -> str:
-    shown = ", ".join(agents[:SHOWN_AGENTS])
-    return shown if len(agents) <= SHOWN_AGENTS else f"{shown} and {len(agents) - SHOWN_AGENTS} more"
-
-
-def _moment(time: datetime, timezone: str) -> str:
-    return f"{time.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M %Z}"

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import unicodedata
+from perf_pipeline.message import Line, Message, Piece, Section
+from perf_pipeline.notifications.safe_text import calling_nobody, one_line, readable, web_address
 
-from perf_pipeline.message import Line, Message, Section
+HEADLINE_MARK = " · "
+COMMANDS = {"acknowledge": "To acknowledge: perf-pipeline ack"}
+"""What to type where there are no buttons."""
 
 
 def plain_text(message: Message) -> str:
-    """All but the title: one line for each line, an empty line between sections, links as `text (address)`."""
-    return "\n\n".join(_section(section) for section in message.sections if section.lines)
+    """All but the title: one line for each line, an empty line between sections, links as `text (address)`.
 
-
-def one_line(text: str) -> str:
-    """The text on one line, without characters that are not seen: some of them turn the direction of what follows,
-    and so forge what a reader sees."""
-    seen = "".join(
-        character for character in text if unicodedata.category(character) not in ("Cc", "Cf") or character.isspace()
+    A list stands right below the line that ends in a colon.
+    """
+    text = ""
+    for section in message.sections:
+        if part := _section(section):
+            below = section.bulleted and text.endswith(":")
+            text += ("\n" if below else "\n\n" if text else "") + part
+    commands = "\n".join(
+        f"{COMMANDS[button.action]} {button.value}" for button in message.buttons if button.action in COMMANDS
     )
-    return " ".join(seen.split())
+    return "\n\n".join(part for part in (text, calling_nobody(commands)) if part)
+
+
+def subject(message: Message) -> str:
+    """The title with what is the matter, for where only the first line is seen."""
+    return HEADLINE_MARK.join(calling_nobody(part) for part in map(one_line, (message.title, message.headline)) if part)
 
 
 def _section(section: Section) -> str:
     bullet = "- " if section.bulleted else ""
-    return "\n".join(bullet + _line(line) for line in section.lines)
+    return "\n".join(bullet + line for line in map(_line, section.lines) if line)
 
 
 def _line(line: Line) -> str:
-    return one_line("".join(f"{piece.text} ({piece.url})" if piece.url else piece.text for piece in line))
+    return calling_nobody(one_line("".join(map(_piece, line))))
+
+
+def _piece(piece: Piece) -> str:
+    address = web_address(piece.url)
+    return f"{readable(piece.text)} ({address})" if address else piece.text

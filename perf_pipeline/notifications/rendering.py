@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from perf_pipeline.message import RenderedMessage, section
-from perf_pipeline.notifications.plain_text import plain_text
+from perf_pipeline.notifications.plain_text import plain_text, subject
+from perf_pipeline.notifications.safe_text import calling_nobody, one_line, shorten
 from perf_pipeline.notifications.slack_layout import slack_blocks, slack_text
 from perf_pipeline.records import Notification
 
 MAYBE_AGAIN = "The sender was interrupted: you may have got this message already."
+MAX_PICTURE_TEXT = 2000
+"""What Slack takes as the words for an image."""
 
 
 def render(notification: Notification, *, maybe_again: bool = False) -> RenderedMessage:
@@ -16,11 +19,12 @@ def render(notification: Notification, *, maybe_again: bool = False) -> Rendered
     if maybe_again:
         message = message.model_copy(update={"sections": (*message.sections, section(MAYBE_AGAIN))})
     return RenderedMessage(
-        title=message.title,
+        title=calling_nobody(one_line(message.title)),
+        subject=subject(message),
         plain=plain_text(message),
         slack_text=slack_text(message),
         slack_blocks=slack_blocks(message),
         picture=notification.picture,
-        picture_text=message.picture_text,
+        picture_text=shorten(one_line(message.picture_text), MAX_PICTURE_TEXT) if message.picture_text else None,
         announce=message.announce,
     )

@@ -6,52 +6,89 @@ mention anybody nor forge layout.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from perf_pipeline.message import Button, Line, Message, Section
-from perf_pipeline.notifications.plain_text import one_line, plain_text
+from perf_pipeline.notifications.fitting import MAX_LINE, fitted
+from perf_pipeline.notifications.plain_text import plain_text, subject
+from perf_pipeline.notifications.safe_text import one_line, readable, shorten, web_address
 
-MAX_TEXT = 3000
+_Elements = list[dict[str, Any]]
+
 MAX_HEADER = 150
-MAX_BLOCKS = 50
+MAX_BUTTON = 75
 MAX_FALLBACK = 4000
+"""Slack splits a longer text into several messages."""
 
 
 def slack_text(message: Message) -> str:
-    """The message as text with Slack's three control characters as entities."""
-    text = shorten(f"{one_line(message.title)}\n\n{plain_text(message)}".strip(), MAX_FALLBACK)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """The message as text with Slack's three control characters as entities. Its first line is what phones show."""
+    text = "\n\n".join(part for part in (subject(message), plain_text(message)) if part)
+    entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+    shown, length = [], 0
+    for character in text:
+        escaped = entities.get(character, character)
+        length += len(escaped)
+        if length >= MAX_FALLBACK:
+            return "".join(shown).rstrip() + "…"
+        shown.append(escaped)
+    return "".join(shown)
 
 
 def slack_blocks(message: Message) -> list[dict[str, Any]]:
-    header = {"type": "plain_text", "text": shorten(one_line(message.title), MAX_HEADER), "emoji": False}
-    blocks: list[dict[str, Any]] = [{"type": "header", "text": header}]
-    blocks += [_rich_text(section) for section in message.sections if section.lines]
+    """A header, a block for each section, and the buttons. What Slack would not take is left out, and counted."""
+    blocks: list[dict[str, Any]] = []
+    if title := one_line(message.title):
+        blocks.append({"type": "header", "text": _plain(title, MAX_HEADER)})
+    blocks += _rich_texts(fitted(message.sections))
     if message.buttons:
         blocks.append({"type": "actions", "elements": [_button(button) for button in message.buttons]})
     return blocks
 
 
-def shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _rich_texts(sections: Iterable[Section]) -> list[dict[str, Any]]:
+    """A block for each section; a list goes into that of the line which ends in a colon right before it."""
+    blocks: list[dict[str, Any]] = []
+    ends_in_colon = False
+    for section in sections:
+        lines = [elements for line in section.lines if (elements := _elements(line))]
+        if not lines:
+            continue
+        part = _list(lines) if section.bulleted else _paragraph(lines)
+        if section.bulleted and ends_in_colon:
+            blocks[-1]["elements"].append(part)
+        else:
+            blocks.append({"type": "rich_text", "elements": [part]})
+        ends_in_colon = not section.bulleted and lines[-1][-1]["text"].rstrip().endswith(":")
+    return blocks
 
 
-def _rich_text(section: Section) -> dict[str, Any]:
-    lines = [{"type": "rich_text_section", "elements": _elements(line)} for line in section.lines]
-    if section.bulleted:
-        return {"type": "rich_text", "elements": [{"type": "rich_text_list", "style": "bullet", "elements": lines}]}
-    joined: list[dict[str, Any]] = []
-    for number, line in enumerate(lines):
-        joined += [{"type": "text", "text": "\n"}] * (number > 0) + line["elements"]
-    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": joined}]}
+def _list(lines: list[_Elements]) -> dict[str, Any]:
+    items = [{"type": "rich_text_section", "elements": elements} for elements in lines]
+    return {"type": "rich_text_list", "style": "bullet", "elements": items}
 
 
-def _elements(line: Line) -> list[dict[str, Any]]:
-    elements: list[dict[str, Any]] = []
+def _paragraph(lines: list[_Elements]) -> dict[str, Any]:
+    joined: _Elements = []
+    for number, elements in enumerate(lines):
+        joined += [{"type": "text", "text": "\n"}] * (number > 0) + elements
+    return {"type": "rich_text_section", "elements": joined}
+
+
+def _elements(line: Line) -> _Elements:
+    """Nothing for a line that shows nothing. Spaces at the end are left out."""
+    elements: _Elements = []
+    left = MAX_LINE
     for piece in line:
-        text = shorten(piece.text, MAX_TEXT)
-        element = {"type": "link", "url": piece.url, "text": text} if piece.url else {"type": "text", "text": text}
-        elements.append(element | ({"style": {"bold": True}} if piece.bold else {}))
+        text = shorten(readable(piece.text), left) if left else ""
+        left -= len(text)
+        if text:
+            url = web_address(piece.url)
+            element = {"type": "link", "url": url, "text": text} if url else {"type": "text", "text": text}
+            elements.append(element | ({"style": {"bold": True}} if piece.bold else {}))
+    while elements and not elements[-1]["text"].strip():
+        elements.pop()
     return elements
 
 
@@ -59,7 +96,11 @@ def _button(button: Button) -> dict[str, Any]:
     element: dict[str, Any] = {
         "type": "button",
         "action_id": button.action,
-        "text": {"type": "plain_text", "text": button.text, "emoji": False},
+        "text": _plain(one_line(button.text), MAX_BUTTON),
         "value": button.value,
     }
     return element | ({"style": button.style} if button.style else {})
+
+
+def _plain(text: str, limit: int) -> dict[str, Any]:
+    return {"type": "plain_text", "text": shorten(text, limit), "emoji": False}
