@@ -42,8 +42,12 @@ class RailwaySettings:
 
 @dataclass(frozen=True)
 class SlackSettings:
+    """People's clicks come by HTTP where there is a signing secret, and by Socket Mode where there is an app token."""
+
     channel: str | None
     base_url: str
+    has_signing_secret: bool = False
+    has_app_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,13 +125,22 @@ def _railway(env: Mapping[str, str]) -> RailwaySettings | None:
 
 
 def _slack(env: Mapping[str, str]) -> SlackSettings | None:
-    token = env.get("SLACK_BOT_TOKEN")
-    if token is None:
+    names = ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN")
+    if not any(name in env for name in names):
         return None
+    token = _required(env, "SLACK_BOT_TOKEN", names, "copy it from OAuth & Permissions of the app")
     if not token.startswith("xoxb-"):
         raise SettingsError("SLACK_BOT_TOKEN does not look like a bot token: it must begin with 'xoxb-'.")
+    if not env.get("SLACK_APP_TOKEN", "xapp-").startswith("xapp-"):
+        raise SettingsError(
+            "SLACK_APP_TOKEN does not look like an app-level token: it must begin with 'xapp-'. Create one with the "
+            "scope connections:write under Basic Information of the app."
+        )
     return SlackSettings(
-        env.get("SLACK_CHANNEL"), _url(env.get("SLACK_BASE_URL", "https://slack.com/api/"), "SLACK_BASE_URL")
+        env.get("SLACK_CHANNEL"),
+        _url(env.get("SLACK_BASE_URL", "https://slack.com/api/"), "SLACK_BASE_URL"),
+        has_signing_secret="SLACK_SIGNING_SECRET" in env,
+        has_app_token="SLACK_APP_TOKEN" in env,
     )
 
 

@@ -18,7 +18,7 @@ REPLIES_TO = "https://hooks.slack.com/"
 REPLY_TIMEOUT_SECONDS = 10
 MAX_TEXT = 3000
 MAX_NAME = 80
-ACTIONS = frozenset({"acknowledge", "silence", "approve", "decline"})
+ACTIONS = ("acknowledge", "silence", "approve", "decline")
 
 _log = logging.getLogger(__name__)
 

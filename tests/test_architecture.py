@@ -180,6 +180,8 @@ def test_only_the_definitions_and_the_commands_read_the_environment() -> None:
         "perf_pipeline.cli",
         "perf_pipeline.definitions",
         "perf_pipeline.demo.run",
+        "perf_pipeline.notify_command",
+        "perf_pipeline.opened_installation",
     }
 
 
@@ -227,7 +229,7 @@ def refuse_the_network(event, arguments):
 sys.addaudithook(refuse_the_network)
 from perf_pipeline.definitions import defs
 definitions = defs()
-assert len(definitions.resolve_all_asset_specs()) == 11
+assert len(definitions.resolve_all_asset_specs()) == 12
 print(sorted(name for name in {HEAVY} if name in sys.modules))
 """
 

@@ -10,7 +10,7 @@ import pytest
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
-from perf_pipeline.jobs import MONITORING, SUMMARY, range_tags
+from perf_pipeline.jobs import MONITORING, SUMMARY, WEEKLY, range_tags
 from perf_pipeline.settings import read_settings
 from perf_pipeline.tables import TABLES
 
@@ -60,6 +60,7 @@ def test_the_graph_leads_from_telemetry_to_decisions(definitions: dg.Definitions
         "anomalies": {"detector_states", "agent_tasks", "change_events"},
         "optimization_decisions": {"agent_metrics", "anomalies", "task_counts"},
         "daily_summary": {"agent_metrics", "anomalies", "optimization_decisions"},
+        "weekly_summary": {"agent_metrics", "anomalies", "optimization_decisions"},
     }
 
 
@@ -69,10 +70,11 @@ def test_the_jobs_divide_the_assets_between_them(definitions: dg.Definitions) ->
         return {key.to_user_string() for key in layer.selected_asset_keys}
 
     assert assets(SUMMARY) == {"daily_summary"}
-    assert assets(MONITORING) == set(TABLES) - {"daily_summary"}
+    assert assets(WEEKLY) == {"weekly_summary"}
+    assert assets(MONITORING) == set(TABLES) - {"daily_summary", "weekly_summary"}
 
 
-@pytest.mark.parametrize("job", [MONITORING, SUMMARY])
+@pytest.mark.parametrize("job", [MONITORING, SUMMARY, WEEKLY])
 def test_a_job_runs_in_one_process(definitions: dg.Definitions, job: str) -> None:
     assert definitions.resolve_job_def(job).executor_def.name == "in_process"
 
@@ -86,9 +88,14 @@ def test_a_range_of_windows_is_two_tags() -> None:
 
 def test_schedules_and_sensors_are_those_of_the_product(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    assert {schedule.name for schedule in repository.schedule_defs} == {"monitoring_schedule", "daily_summary_schedule"}
+    assert {schedule.name for schedule in repository.schedule_defs} == {
+        "monitoring_schedule",
+        "daily_summary_schedule",
+        "weekly_summary_schedule",
+    }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "missing_windows",
-        "slack_messages",
+        "notifications",
+        "approvals",
         "optimization_requests",
     }

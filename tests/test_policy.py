@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perf_pipeline.fleet import Approval
+from perf_pipeline.fleet_people import ApprovalsConfig, Approver
 from perf_pipeline.optimization.policy import (
     Choice,
     CompletedTasks,
@@ -18,7 +20,7 @@ from perf_pipeline.optimization.policy import (
     decide,
     latest_optimizations,
 )
-from perf_pipeline.records import OptimizationRequest, RequestState
+from perf_pipeline.records import ApprovalRecord, ApprovalState, OptimizationRequest, RequestState
 from tests.builders import START, request, shipped_fleet
 
 FLEET = shipped_fleet()
@@ -34,12 +36,13 @@ def decision(
     requests: list[OptimizationRequest] | None = None,
     committed: float = 0,
     failing: bool = False,
+    approvals: Sequence[ApprovalRecord] = (),
 ) -> Decision:
     """What is decided on an agent that is alone in its fleet; `tasks` are those since its last optimization,
     None where they could not be read."""
     alone = FLEET.model_copy(update={"agents": tuple(one for one in FLEET.agents if one.name == agent)})
     counts = None if tasks is None else {agent: CompletedTasks(total, tasks)}
-    (found,) = decide(alone, counts, requests or [], committed, failing, NOW)
+    (found,) = decide(alone, counts, requests or [], committed, failing, NOW, approvals)
     return found
 
 
@@ -67,6 +70,15 @@ def test_the_shipped_thresholds_are_those_of_the_seeds(
     assert reached.reasons[1].startswith(consent)
 
 
+def test_a_decision_that_nobody_can_approve_says_so() -> None:
+    listed = FLEET.model_copy(update={"approvals": ApprovalsConfig(approvers=(Approver(name="ana"),))})
+    counts = {"StrategyAgent": CompletedTasks(100, 20), "InboundAgent": CompletedTasks(100, 20)}
+    for fleet, says in ((FLEET, True), (listed, False)):
+        found = {one.agent: one.reasons[1] for one in decide(fleet, counts, [], 0, False, NOW) if len(one.reasons) > 1}
+        assert ("list people under approvals.approvers in fleet.yaml" in found["StrategyAgent"]) is says
+        assert found["InboundAgent"].endswith("runs on its own")
+
+
 def test_only_tasks_since_the_last_optimization_count() -> None:
     below, reached = decision(tasks=9, total=49), decision(tasks=10, total=50)
     assert (below.decision, below.tasks_since_optimization, below.tasks_total) == (Choice.NOT_ELIGIBLE, 9, 49)
@@ -90,6 +102,38 @@ def test_the_latest_request_is_when_an_agent_was_optimized_in_whatever_order_the
     ]
     expected = {"InboundAgent": START, "AuditAgent": LONG_AGO}
     assert latest_optimizations(requests) == latest_optimizations(requests[::-1]) == expected
+
+
+NOTHING = [state for state in RequestState if state.came_to_nothing]
+
+
+@pytest.mark.parametrize("state", NOTHING)
+def test_a_request_that_came_to_nothing_neither_optimized_nor_cost_anything(state: RequestState) -> None:
+    recent = request(state=state, requested_at=NOW - timedelta(hours=1))
+    assert latest_optimizations([recent]) == {}
+    assert committed_this_month([recent], NOW) == 0
+
+
+def refusal(state: RequestState, ended: timedelta) -> tuple[OptimizationRequest, ApprovalRecord]:
+    """A request that people turned down, or let expire, `ended` ago; it had been made two days before that."""
+    made = NOW - ended - timedelta(days=2)
+    turned_down = request(state=state, requested_at=made)
+    end = ApprovalState(str(state))
+    answered = ("ana", "button", NOW - ended) if end is ApprovalState.DECLINED else (None, None, None)
+    return turned_down, ApprovalRecord(turned_down.id, "f", end, made, NOW - ended, *answered)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [(RequestState.DECLINED, "was declined by ana"), (RequestState.EXPIRED, "expired unanswered")],
+)
+def test_what_was_turned_down_or_expired_is_not_asked_again_at_once(state: RequestState, words: str) -> None:
+    day = timedelta(hours=FLEET.cool_down_hours)
+    recent, its_approval = refusal(state, day - timedelta(minutes=1))
+    waits = waits_for(decision(tasks=10, requests=[recent], approvals=[its_approval]))
+    assert waits == f"the last request {words}; it is not asked again before 2026-03-12 10:01 UTC"
+    old, its_approval = refusal(state, day)
+    assert decision(tasks=10, requests=[old], approvals=[its_approval]).decision is Choice.OPTIMIZE
 
 
 def test_a_cancelled_request_was_no_optimization() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -33,8 +35,8 @@ def decision(agent: str = "InboundAgent", number: int = 0, decision: str = "opti
     } | columns
 
 
-def requested(*rows: Row, now: datetime = NOW) -> list[OptimizationRequest]:
-    return requests_from_decisions(frame(OPTIMIZATION_DECISIONS, rows), now, ACT_WITHIN, LENGTH)
+def requested(*rows: Row, now: datetime = NOW, known: Sequence[OptimizationRequest] = ()) -> list[OptimizationRequest]:
+    return requests_from_decisions(frame(OPTIMIZATION_DECISIONS, rows), known, now, ACT_WITHIN, LENGTH)
 
 
 def test_a_request_says_what_was_decided_and_when() -> None:
@@ -53,19 +55,47 @@ def test_a_request_waits_for_approval_where_the_policy_asks_for_it(approval: str
     assert (found.approval, found.state) == (Approval(approval), state)
 
 
-def test_deciding_the_same_again_gives_the_same_id() -> None:
+def test_deciding_on_the_same_window_again_gives_the_same_id() -> None:
     (first,) = requested(decision())
-    (again,) = requested(decision(number=1, reasons="others"), now=window(1).end + timedelta(minutes=1))
+    (again,) = requested(decision(reasons="others", tasks_total=51), now=NOW + timedelta(minutes=1))
     assert again.id == first.id
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"agent": "AuditAgent"}, {"optimizer": "GEPA"}, {"tasks_total": 51}],
-    ids=lambda change: next(iter(change)),
+    ("agent", "optimizer", "number"),
+    [("AuditAgent", "BootstrapFewShot", 0), ("InboundAgent", "GEPA", 0), ("InboundAgent", "BootstrapFewShot", 1)],
 )
-def test_another_agent_optimizer_or_total_is_another_request(change: Row) -> None:
-    assert requested(decision(**change))[0].id != requested(decision())[0].id
+def test_another_agent_optimizer_or_window_is_another_request(agent: str, optimizer: str, number: int) -> None:
+    (other,) = requested(decision(agent, number, optimizer=optimizer), now=window(1).end)
+    assert other.id != requested(decision())[0].id
+
+
+@pytest.mark.parametrize("state", [state for state in RequestState if not state.is_open])
+def test_a_later_window_asks_anew_though_no_task_was_added_or_rows_were_deleted(state: RequestState) -> None:
+    (first,) = requested(decision())
+    known = [replace(first, state=state)]
+    for total in (50, 3):
+        (again,) = requested(decision(number=1, tasks_total=total), now=window(1).end, known=known)
+        assert again.id != first.id
+
+
+def test_a_decision_on_the_window_of_the_last_request_or_on_an_earlier_one_requests_nothing() -> None:
+    (last,) = requested(decision(number=1), now=window(1).end)
+    known = [replace(last, state=RequestState.CANCELLED)]
+    assert requested(decision(number=1, optimizer="GEPA"), now=window(1).end, known=known) == []
+    assert requested(decision(number=0), now=window(1).end, known=known) == []
+
+
+def test_a_decision_that_may_not_have_known_of_the_last_request_requests_nothing() -> None:
+    """Window 1 had closed, and was perhaps decided on, when the request of window 0 was made and declined."""
+    declined = [replace(requested(decision())[0], requested_at=window(1).end, state=RequestState.DECLINED)]
+    assert requested(decision(number=1), now=window(1).end + timedelta(minutes=1), known=declined) == []
+    assert len(requested(decision(number=2), now=window(2).end, known=declined)) == 1
+
+
+def test_requests_of_other_agents_hold_nothing_back() -> None:
+    (other,) = requested(decision("AuditAgent", number=1), now=window(1).end)
+    assert len(requested(decision(), now=window(1).end, known=[other])) == 1
 
 
 def test_only_the_newest_decision_of_an_agent_counts() -> None:

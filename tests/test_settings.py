@@ -20,6 +20,8 @@ COMPLETE = {
     "RAILWAY_ENVIRONMENT_ID": "environment",
     "RAILWAY_PROJECT_ID": "project",
     "SLACK_BOT_TOKEN": f"xoxb-{SECRET}",
+    "SLACK_SIGNING_SECRET": SECRET,
+    "SLACK_APP_TOKEN": f"xapp-{SECRET}",
     "PERF_PIPELINE_LEDGER": f"postgresql+psycopg://perf:{SECRET}@db.example/perf",
 }
 
@@ -46,6 +48,8 @@ def test_with_everything_set_every_system_is_the_real_one() -> None:
     assert settings.railway is not None
     assert not settings.railway.project_token
     assert settings.slack is not None
+    assert settings.slack.has_signing_secret
+    assert settings.slack.has_app_token
     assert settings.ledger_is_set
 
 
@@ -68,6 +72,7 @@ def test_a_variable_of_spaces_is_not_set() -> None:
         ("SUPABASE_KEY", "SUPABASE_URL"),
         ("RAILWAY_ENVIRONMENT_ID", "RAILWAY_API_TOKEN and RAILWAY_PROJECT_ID"),
         ("RAILWAY_PROJECT_ID", "RAILWAY_API_TOKEN and RAILWAY_ENVIRONMENT_ID"),
+        ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET and SLACK_APP_TOKEN"),
     ],
 )
 def test_a_missing_variable_is_named_beside_those_that_ask_for_it(missing: str, named_too: str) -> None:
@@ -105,6 +110,18 @@ def test_a_token_that_is_not_a_bots_is_refused_without_showing_it() -> None:
     with pytest.raises(SettingsError, match=r"SLACK_BOT_TOKEN .*'xoxb-'") as caught:
         read_settings(COMPLETE | {"SLACK_BOT_TOKEN": f"xapp-{SECRET}"})
     assert SECRET not in str(caught.value)
+
+
+def test_an_app_token_that_is_none_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError, match=r"SLACK_APP_TOKEN .*'xapp-'") as caught:
+        read_settings(COMPLETE | {"SLACK_APP_TOKEN": f"xoxb-{SECRET}"})
+    assert SECRET not in str(caught.value)
+
+
+def test_a_slack_that_is_only_posted_to_needs_no_more_than_the_bot_token() -> None:
+    slack = read_settings(without("SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN")).slack
+    assert slack is not None
+    assert (slack.has_signing_secret, slack.has_app_token) == (False, False)
 
 
 def test_the_channel_of_the_environment_is_optional() -> None:

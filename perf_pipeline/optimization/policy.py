@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from perf_pipeline.fleet import AgentConfig, Approval, FleetConfig
-from perf_pipeline.records import OptimizationRequest, RequestState
+from perf_pipeline.records import ApprovalRecord, OptimizationRequest, RequestState
 
 
 class Choice(StrEnum):
@@ -44,10 +44,10 @@ NO_TASKS = CompletedTasks(0, 0)
 
 
 def latest_optimizations(requests: Iterable[OptimizationRequest]) -> dict[str, datetime]:
-    """When each agent's latest optimization was requested (UTC). One that was cancelled was none."""
+    """When each agent's latest optimization was requested (UTC). One that came to nothing was none."""
     latest: dict[str, datetime] = {}
     for request in requests:
-        if request.state is not RequestState.CANCELLED:
+        if not request.state.came_to_nothing:
             latest[request.agent] = max(request.requested_at, latest.get(request.agent, request.requested_at))
     return latest
 
@@ -59,17 +59,19 @@ def decide(
     committed_usd: float,
     open_data_incident: bool,
     now: datetime,
+    approvals: Sequence[ApprovalRecord] = (),
 ) -> list[Decision]:
     """One decision for each agent of the fleet file, in its order.
 
     `completed_tasks` holds the agents with rows in agent_state, or is None where these could not be read;
     `committed_usd` is what this month's requests may cost at most; each decision to optimize commits its cap before
     the next agent is looked at. An agent below its threshold is not eligible; one that reached it, or whose last
-    optimization is still in flight, waits while a guard stands in the way.
+    optimization is still in flight, waits while a guard stands in the way. `approvals` say when people turned a request
+    down, or let it expire.
     """
     decisions: list[Decision] = []
     for agent in fleet.agents:
-        decision = _decide(agent, fleet, completed_tasks, requests, committed_usd, open_data_incident, now)
+        decision = _decide(agent, fleet, completed_tasks, requests, committed_usd, open_data_incident, now, approvals)
         if decision.decision is Choice.OPTIMIZE:
             committed_usd += decision.max_cost_usd
         decisions.append(decision)
@@ -84,11 +86,13 @@ def _decide(
     committed_usd: float,
     open_data_incident: bool,
     now: datetime,
+    approvals: Sequence[ApprovalRecord],
 ) -> Decision:
     policy = fleet.optimization_policy(agent)
     own = sorted((request for request in requests if request.agent == agent.name), key=lambda r: r.requested_at)
     completed = (completed_tasks or {}).get(agent.name, NO_TASKS)
     last_optimized = latest_optimizations(own).get(agent.name)
+    cool_down = timedelta(hours=fleet.cool_down_hours)
 
     guards: list[str] = []
     if completed_tasks is None:
@@ -98,8 +102,10 @@ def _decide(
     in_flight = [request for request in own if request.state.is_open]
     if in_flight:
         guards.append(f"an optimization is in flight ({in_flight[-1].state.replace('_', ' ')})")
-    elif last_optimized and now < (again := last_optimized + timedelta(hours=fleet.cool_down_hours)):
+    elif last_optimized and now < (again := last_optimized + cool_down):
         guards.append(f"cooling down until {again:%Y-%m-%d %H:%M} UTC")
+    elif (refusal := _latest_refusal(own, approvals)) and now < (again := refusal.at + cool_down):
+        guards.append(f"the last request {refusal.words}; it is not asked again before {again:%Y-%m-%d %H:%M} UTC")
     if committed_usd + policy.max_cost_usd > fleet.monthly_budget_usd:
         guards.append(
             f"${policy.max_cost_usd:g} more would exceed the month's budget of ${fleet.monthly_budget_usd:g} "
@@ -115,7 +121,7 @@ def _decide(
     elif guards:
         choice, reasons = Choice.WAIT, (count, *guards)
     else:
-        consent = "asks for approval" if policy.approval is Approval.REQUIRED else "runs on its own"
+        consent = _consent(policy.approval, fleet)
         choice = Choice.OPTIMIZE
         reasons = (count, f"{policy.optimizer} for at most ${policy.max_cost_usd:g}, {consent}")
     return Decision(
@@ -131,11 +137,40 @@ def _decide(
     )
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """That people did not agree to a request, in words, and when that was known."""
+
+    at: datetime
+    words: str
+
+
+def _latest_refusal(requests: Sequence[OptimizationRequest], approvals: Sequence[ApprovalRecord]) -> _Refusal | None:
+    approval_of = {approval.request_id: approval for approval in approvals}
+    refusals = []
+    for request in requests:
+        if request.state in (RequestState.DECLINED, RequestState.EXPIRED):
+            approval = approval_of.get(request.id)
+            ended = (approval.answered_at or approval.expires_at) if approval else request.requested_at
+            by = f" by {approval.answered_by}" if approval and approval.answered_by else ""
+            words = f"was declined{by}" if request.state is RequestState.DECLINED else "expired unanswered"
+            refusals.append(_Refusal(ended, words))
+    return max(refusals, key=lambda refusal: refusal.at, default=None)
+
+
+def _consent(approval: Approval, fleet: FleetConfig) -> str:
+    if approval is Approval.AUTOMATIC:
+        return "runs on its own"
+    if not fleet.approvals.approvers:
+        return "asks for approval, which nobody can give: list people under approvals.approvers in fleet.yaml"
+    return "asks for approval"
+
+
 def committed_this_month(requests: Sequence[OptimizationRequest], local_now: datetime) -> float:
     """What the requests of `local_now`'s calendar month, in its time zone, may cost at most, in US dollars."""
     return sum(
         request.max_cost_usd
         for request in requests
-        if request.state is not RequestState.CANCELLED
+        if not request.state.came_to_nothing
         and request.requested_at.astimezone(local_now.tzinfo).strftime("%Y-%m") == local_now.strftime("%Y-%m")
     )

@@ -21,8 +21,9 @@ def optimization_requests_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
         now = datetime.now(UTC)
         since = now - fleet.act_within - 2 * fleet.window
         decisions = lake.open().read(OPTIMIZATION_DECISIONS, since, now)
-        requests = requests_from_decisions(decisions, now, fleet.act_within, fleet.window)
         with ledger.open() as book:
+            known = book.optimization_requests()
+            requests = requests_from_decisions(decisions, known, now, fleet.act_within, fleet.window)
             recorded = [request.agent for request in requests if book.request_optimization(request)]
         return dg.SkipReason(f"Requested for {', '.join(recorded)}." if recorded else "Nothing new to request.")
 

@@ -134,7 +134,7 @@ def test_a_failed_check_says_which_setting_to_mend(page: Page) -> None:
 
 def test_schedules_and_sensors_are_ready_to_be_switched_on(page: Page) -> None:
     page.goto("/automation")
-    for name in ("monitoring_schedule", "daily_summary_schedule", "missing_windows", "slack_messages"):
+    for name in ("monitoring_schedule", "daily_summary_schedule", "missing_windows", "notifications"):
         page.get_by_text(name).first.wait_for(timeout=60_000)
     page.screenshot(path=PICTURES / "automation.png")
 

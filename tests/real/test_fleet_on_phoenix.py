@@ -205,9 +205,10 @@ def test_an_outage_of_phoenix_accuses_no_agent_and_is_made_up_for(
     decisions = installed.table(OPTIMIZATION_DECISIONS, windows[1:]).set_index("agent")
     assert "a source is failing" in str(decisions.loc["StrategyAgent", "reasons"])
     assert the_incidents(installed, windows) == [("source:spans", "data", IncidentState.OPEN)]
-    installed.tick("slack_messages")
+    installed.tick("notifications")
     (alert,) = slack_server.messages()
-    assert "Agent: source:spans" in alert["text"]
+    assert alert["text"].startswith("📡 DATA OUTAGE")
+    assert "Source: spans" in alert["text"]
 
     assert failed_checks(installed.run(windows)) == {}
     metrics = installed.table(AGENT_METRICS, windows)
@@ -230,19 +231,21 @@ def test_an_incident_is_said_once_however_often_its_window_is_materialized(
         began = time.monotonic()
         installed.run(story.windows[:newest])
         print(f"\na later cycle over {newest} windows of the story: {time.monotonic() - began:.1f} s")
-        installed.tick("slack_messages")
+        installed.tick("notifications")
     (message,) = slack_server.messages()
     with installed.ledger() as ledger:
         (incident,) = ledger.incidents(story.script.start)
+        (told,) = ledger.told_incidents([incident.id])
     onset = story.windows[1].start
     assert (incident.agent, incident.onset, incident.last_seen) == ("InboundAgent", onset, story.windows[2].start)
-    assert message["metadata"]["event_payload"] == {"key": f"alert:{incident.id}"}
-    head, agent, severity, kind, since, cause, action, details, traces = [
+    assert message["metadata"]["event_payload"] == {"key": f"{told.thread}@slack"}
+    head, agent, severity, kind, since, cause, action, details, traces, acknowledge = [
         line for line in message["text"].splitlines() if line
     ]
     # Five or six failures of an agent without a history may be chance; those of the next window, too, are not.
     count = sum(len(story.tasks_of("InboundAgent", window.start)) for window in story.windows[1:])
-    assert head == "🚨 PERFORMANCE ALERT"
+    assert head.startswith("🚨 PERFORMANCE ALERT · InboundAgent: Success rate fell from ")
+    assert acknowledge == f"To acknowledge: perf-pipeline ack {told.thread}"
     assert (agent, severity) == ("Agent: InboundAgent", "Severity: CRITICAL")
     assert kind == "Type: success_drop"
     assert since == f"Since: {onset:%Y-%m-%d %H:%M} UTC"
@@ -252,7 +255,7 @@ def test_an_incident_is_said_once_however_often_its_window_is_materialized(
     assert details.startswith("Details: Success rate fell from ")
     assert f" to 0% since {onset:%H:%M} UTC (0 of {count} tasks; 95% interval of the loss " in details
     assert f"{installed.environment['PHOENIX_ENDPOINT']}/redirects/traces/" in traces
-    assert message["blocks"][0]["text"]["text"] == head
+    assert message["blocks"][0]["text"]["text"] == "🚨 PERFORMANCE ALERT"
 
 
 def test_the_summary_of_a_day_is_said_once(
@@ -267,13 +270,14 @@ def test_the_summary_of_a_day_is_said_once(
     day = request.partition_key or ""
     for _ in range(2):
         assert installed.summarize(day).success
-        installed.tick("slack_messages")
+        installed.tick("notifications")
     (message,) = slack_server.messages()
-    assert message["metadata"]["event_payload"] == {"key": f"daily-summary:{day}"}
+    assert message["metadata"]["event_payload"] == {"key": f"daily-summary:{day}@slack"}
     lines = message["text"].splitlines()
-    assert lines[0] == f"📊 Daily Performance Summary - {yesterday.start:%Y-%m-%d}"
-    assert "- InboundAgent: 100/100 (12 tasks, 100% successful)" in lines
-    assert lines[-1] == "Anomalies: none detected"
+    assert lines[0].startswith(f"📊 Daily Performance Summary - {yesterday.start:%Y-%m-%d}")
+    (inbound,) = [line for line in lines if line.startswith("- InboundAgent: 100/100")]
+    assert inbound.endswith("(12 tasks, 100% successful)")
+    assert "Anomalies: none detected" in lines
 
 
 @pytest.mark.timeout(600)  # Phoenix takes in 40 to 80 spans a second

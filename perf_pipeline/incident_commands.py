@@ -1,0 +1,144 @@
+"""`perf-pipeline incidents`, `ack`, `silence`, `silences`, `unsilence`: incidents on the command line."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from perf_pipeline.notifications.team_clock import moment
+from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
+from perf_pipeline.people_commands import AsOption, user_name
+from perf_pipeline.records import IncidentState, Silence
+
+
+def incidents(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the incidents that are not over, the worst first."""
+    with opened_installation(home) as installation:
+        rows = _incident_rows(installation)
+        if as_json:
+            typer.echo(json.dumps(rows))
+            return
+        console = Console(highlight=False)
+        if not rows:
+            console.print("No incident is open.")
+            return
+        table = Table("severity", "agent", "type", "since", "looked after by", Column("thread", no_wrap=True))
+        for row in rows:
+            since = moment(datetime.fromisoformat(row["onset"]), installation.fleet.timezone)
+            told = row["thread"] or "nobody was told"
+            who = escape(row["acknowledged_by"] or "")
+            table.add_row(row["severity"], escape(row["agent"]), row["type"], since, who, told)
+        console.print(table)
+
+
+def ack(
+    thread: Annotated[str, typer.Argument(help="The alert's thread: see 'perf-pipeline incidents'.")],
+    person: AsOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Say that you look after the incidents of an alert. Its thread is told."""
+    from perf_pipeline.incident_actions import acknowledge_thread
+
+    with opened_installation(home) as installation:
+        name = person or user_name()
+        outcome = acknowledge_thread(installation.book, installation.fleet, thread, name, datetime.now(UTC))
+        if not outcome.done:
+            refuse(outcome.reply)
+        typer.echo(outcome.reply)
+
+
+def silence(
+    hours: Annotated[float, typer.Option(help="For how long.", min=0.01, max=366 * 24)],
+    agent: Annotated[str, typer.Option(help="Agents, as a pattern such as Re*.")] = "*",
+    kind: Annotated[str, typer.Option("--type", help="Types of findings, as a pattern such as latency_*.")] = "*",
+    comment: Annotated[str, typer.Option(help="Why.")] = "",
+    person: AsOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Tell nobody of incidents that match, for a while. All types of an incident must match."""
+    if (agent, kind) == ("*", "*"):
+        refuse("Name what to silence, with --agent or --type.")
+    with opened_installation(home) as installation:
+        now = datetime.now(UTC)
+        made = Silence(
+            id=uuid.uuid4().hex[:12],
+            agent=agent,
+            type=kind,
+            starts_at=now,
+            ends_at=now + timedelta(hours=hours),
+            created_by=person or user_name(),
+            comment=comment,
+        )
+        installation.book.add_silence(made)
+        typer.echo(f"Silence {made.id} ends at {moment(made.ends_at, installation.fleet.timezone)}.")
+        if not any(fnmatchcase(name, agent) for name in installation.fleet.agent_names):
+            typer.echo(f"No agent of fleet.yaml matches {agent}: check its spelling.", err=True)
+
+
+def silences(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the silences that have not ended."""
+    with opened_installation(home) as installation:
+        found = installation.book.silences(datetime.now(UTC))
+        if as_json:
+            rows = [
+                asdict(one) | {name: getattr(one, name).isoformat() for name in ("starts_at", "ends_at")}
+                for one in found
+            ]
+            typer.echo(json.dumps(rows))
+            return
+        console = Console(highlight=False)
+        if not found:
+            console.print("Nothing is silenced.")
+            return
+        table = Table(Column("silence", no_wrap=True), "agent", "type", "until", "by", "comment")
+        for one in found:
+            until = moment(one.ends_at, installation.fleet.timezone)
+            table.add_row(*map(escape, (one.id, one.agent, one.type, until, one.created_by, one.comment)))
+        console.print(table)
+
+
+def unsilence(
+    silence_id: Annotated[str, typer.Argument(metavar="ID", help="The silence: see 'perf-pipeline silences'.")],
+    home: HomeOption = None,
+) -> None:
+    """End a silence now."""
+    with opened_installation(home) as installation:
+        if not installation.book.end_silence(silence_id, datetime.now(UTC)):
+            refuse(f"There is no silence {silence_id} that has not ended.")
+        typer.echo("It has ended.")
+
+
+def _incident_rows(installation: OpenedInstallation) -> list[dict[str, Any]]:
+    """The incidents that are not over, with the thread that people heard of them in; times in ISO 8601."""
+    from perf_pipeline.situation import situation_now
+
+    situation = situation_now(installation.book, installation.fleet, datetime.now(UTC))
+    rows = []
+    for incident in sorted(situation.incidents, key=lambda one: (-one.severity.rank, one.onset)):
+        if incident.state is IncidentState.RESOLVED:
+            continue
+        told = situation.told.get(incident.id)
+        thread = situation.threads.get(told.thread) if told and not told.withheld else None
+        rows.append(
+            {
+                "id": incident.id,
+                "agent": incident.agent,
+                "type": incident.type,
+                "severity": str(incident.severity),
+                "state": str(incident.state),
+                "onset": incident.onset.isoformat(),
+                "details": incident.details,
+                "thread": thread.id if thread else None,
+                "acknowledged_by": thread.acknowledged_by if thread else None,
+            }
+        )
+    return rows

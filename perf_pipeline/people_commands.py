@@ -1,0 +1,149 @@
+"""`perf-pipeline approvals`, `approve`, `decline`: what people are asked, and their answers, on the command line."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from perf_pipeline.notifications.team_clock import moment
+from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
+from perf_pipeline.optimization.approvals import dollars, fingerprint
+from perf_pipeline.records import Answer, ApprovalState, RequestState
+
+AsOption = Annotated[str | None, typer.Option("--as", help="Who you are. Default: your name on this machine.")]
+RequestArgument = Annotated[str, typer.Argument(help="ID of the request: see 'perf-pipeline approvals'.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+FingerprintOption = Annotated[
+    str | None, typer.Option("--fingerprint", help="Answer only if the request still has this fingerprint.")
+]
+
+
+def approvals(
+    home: HomeOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were answered or expired.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what waits for approval."""
+    with opened_installation(home) as installation:
+        rows = _approval_rows(installation, everything=everything)
+        if as_json:
+            typer.echo(json.dumps(rows, default=str))
+            return
+        console = Console(highlight=False)
+        if not rows:
+            console.print("Nothing waits for approval.")
+            return
+        table = Table(Column("request", no_wrap=True), "agent", "optimizer", "at most", "state", "answer by")
+        for row in rows:
+            due = datetime.fromisoformat(row["expires_at"]) if row["expires_at"] else None
+            by = f" by {row['answered_by']}" if row["answered_by"] else ""
+            until = moment(due, installation.fleet.timezone) if due else ""
+            table.add_row(
+                *map(escape, (row["id"], row["agent"], row["optimizer"])),
+                dollars(row["max_cost_usd"]),
+                escape(row["approval_state"] + by),
+                until,
+            )
+        console.print(table)
+
+
+def approve(
+    request: RequestArgument,
+    person: AsOption = None,
+    yes: YesOption = False,
+    shown: FingerprintOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Approve an optimization. You must be listed under approvals.approvers in fleet.yaml."""
+    with opened_installation(home) as installation:
+        _answer(installation, Answer.APPROVE, request, person or user_name(), shown, confirmed=yes)
+
+
+def decline(
+    request: RequestArgument,
+    person: AsOption = None,
+    yes: YesOption = False,
+    shown: FingerprintOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Decline an optimization. You must be listed under approvals.approvers in fleet.yaml."""
+    with opened_installation(home) as installation:
+        _answer(installation, Answer.DECLINE, request, person or user_name(), shown, confirmed=yes)
+
+
+def user_name() -> str:
+    """Who runs the command, as far as this machine knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        refuse("This machine does not know your name: give it with --as.")
+
+
+def _answer(
+    installation: OpenedInstallation,
+    answer: Answer,
+    request_id: str,
+    person: str,
+    shown: str | None,
+    *,
+    confirmed: bool,
+) -> None:
+    from perf_pipeline.approvals import Attempt, take_answer
+
+    _, request = installation.book.approval_and_request(request_id)
+    now_asked = fingerprint(request) if request else ""
+    if request:
+        typer.echo(f"{request.optimizer} for {request.agent}, at most {dollars(request.max_cost_usd)}")
+        for reason in request.reasons:
+            typer.echo(f"- {reason}")
+        typer.echo(f"fingerprint {now_asked}")
+        if not confirmed and not typer.confirm(f"{answer.capitalize()} this as {person}?"):
+            refuse("Nothing was answered.")
+    attempt = Attempt(
+        id=f"command:{uuid.uuid4().hex}",
+        request_id=request_id,
+        answer=answer,
+        fingerprint=shown or now_asked,
+        person=person,
+        approver=installation.fleet.approvals.by_name(person),
+        through="command line",
+    )
+    verdict = take_answer(installation.book, installation.fleet, attempt, datetime.now(UTC))
+    if not verdict.accepted:
+        refuse(verdict.reply)
+    typer.echo(verdict.reply)
+
+
+def _approval_rows(installation: OpenedInstallation, *, everything: bool) -> list[dict[str, Any]]:
+    """The requests that ask for approval, with how that stands; times in ISO 8601."""
+    known = {approval.request_id: approval for approval in installation.book.approvals()}
+    rows = []
+    for request in installation.book.optimization_requests():
+        approval = known.get(request.id)
+        waits = request.state is RequestState.AWAITING_APPROVAL
+        if not waits and not (everything and approval):
+            continue
+        withdrawn = approval is not None and approval.state is ApprovalState.REQUESTED and not waits
+        state = "withdrawn" if withdrawn else str(approval.state) if approval else "not asked yet"
+        rows.append(
+            asdict(request)
+            | {
+                "window_start": request.window_start.isoformat(),
+                "requested_at": request.requested_at.isoformat(),
+                "fingerprint": fingerprint(request),
+                "approval_state": state,
+                "expires_at": approval.expires_at.isoformat() if approval else None,
+                "answered_by": approval.answered_by if approval else None,
+                "answered_through": approval.answered_through if approval else None,
+            }
+        )
+    return rows

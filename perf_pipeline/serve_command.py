@@ -1,0 +1,81 @@
+"""`perf-pipeline serve`: the HTTP service, and Slack's Socket Mode beside it."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from perf_pipeline.opened_installation import HomeOption, OpenedInstallation, opened_installation, refuse
+
+LOOPBACK = "127.0.0.1"
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="Port of the service.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address to bind to. Beyond this machine, a signing secret is needed.")
+    ] = LOOPBACK,
+    home: HomeOption = None,
+) -> None:
+    """Take what people click in Slack: by HTTP (SLACK_SIGNING_SECRET), by Socket Mode (SLACK_APP_TOKEN), or both."""
+    import uvicorn
+
+    from perf_pipeline.service.app import create_app
+    from resources.reading import SlackError
+    from resources.slack_interactions import SlackSignature
+
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    with opened_installation(home) as installation:
+        slack = installation.settings.slack
+        signed = slack is not None and slack.has_signing_secret
+        if not signed and not _is_loopback(host):
+            refuse(f"SLACK_SIGNING_SECRET is not set, and others reach {host}: set it, or leave --host out.")
+        signature = SlackSignature(installation.environment["SLACK_SIGNING_SECRET"].strip()) if signed else None
+        clock = partial(datetime.now, UTC)
+        app = create_app(installation.book, installation.fleet, clock, signature)
+        try:
+            with _socket_mode(installation):
+                if signed:
+                    typer.echo(f"Slack's requests are taken at http://{host}:{port}/slack/interactions")
+                uvicorn.run(app, host=host, port=port, log_level="warning")
+        except SlackError as error:
+            refuse(str(error))
+
+
+@contextmanager
+def _socket_mode(installation: OpenedInstallation) -> Iterator[None]:
+    """Socket Mode for as long as the block runs, where an app token is set."""
+    slack = installation.settings.slack
+    if slack is None or not slack.has_app_token:
+        yield
+        return
+    from perf_pipeline.service.slack_clicks import take_payload
+    from resources.slack_interactions import ClickReplies
+    from resources.slack_socket import SlackSocket
+
+    replies = ClickReplies()
+
+    def take(payload: dict[str, Any]) -> Callable[[], None]:
+        return take_payload(installation.book, installation.fleet, replies, payload, datetime.now(UTC))
+
+    socket = SlackSocket(installation.environment["SLACK_APP_TOKEN"].strip(), take, slack.base_url)
+    socket.open()
+    typer.echo("Slack's clicks are taken by Socket Mode.")
+    try:
+        yield
+    finally:
+        socket.close()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

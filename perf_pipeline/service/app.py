@@ -1,0 +1,43 @@
+"""The service as a FastAPI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from fastapi import FastAPI
+
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.service.problems import answer_with_problems
+from perf_pipeline.service.slack_requests import SlackRequests
+from resources.ledger import Ledger
+from resources.slack_interactions import ClickReplies, SlackSignature
+
+
+def create_app(
+    book: Ledger,
+    fleet: FleetConfig,
+    clock: Callable[[], datetime],
+    signature: SlackSignature | None = None,
+    replies: ClickReplies | None = None,
+) -> FastAPI:
+    """The application over an open ledger. Without `signature`, Slack's requests are refused; `clock` tells the time
+    (aware), `replies` where replies to clicks may go."""
+    slack = SlackRequests(book, fleet, signature, replies or ClickReplies(), clock)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await slack.finish()
+
+    app = FastAPI(title="perf-pipeline", summary="Watches a fleet of LLM agents and improves it.", lifespan=lifespan)
+    answer_with_problems(app)
+    app.include_router(slack.router)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Whether the service runs."""
+        return {"status": "ok"}
+
+    return app
