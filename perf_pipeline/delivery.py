@@ -100,4 +100,5 @@ def _posted(message: Notification, answered: Notification | None, messenger: Mes
     if found is not None:
         return found
     maybe_again = (message.maybe_posted or message.state is NotificationState.CLAIMED) and not messenger.can_find
-    return messenger.post(render(message, maybe_again=maybe_again), message.key, reply_to)
+    rendered = render(message, clickable=messenger.takes_clicks, maybe_again=maybe_again)
+    return messenger.post(rendered, message.key, reply_to)

@@ -72,11 +72,10 @@ def silence_thread(
 
 
 def _silences(incidents: list[Incident], person: str, source: str, now: datetime) -> list[Silence]:
-    """One for each agent and type. A silence hides an incident only where it matches all the incident's types, so one
-    of several types needs a silence of all."""
+    """One for each agent and type."""
     types: dict[str, set[str]] = defaultdict(set)
     for incident in incidents:
-        types[incident.agent].add("*" if incident.also else incident.type)
+        types[incident.agent].update((incident.type, *incident.also))
     return [
         Silence(
             id=_digest(f"{source}|{agent}|{type}"),
@@ -87,7 +86,7 @@ def _silences(incidents: list[Incident], person: str, source: str, now: datetime
             created_by=person,
         )
         for agent, found in sorted(types.items())
-        for type in (["*"] if "*" in found else sorted(found))
+        for type in sorted(found)
     ]
 
 

@@ -101,4 +101,5 @@ def _messenger(settings: Settings, target: Target, fleet: FleetConfig) -> object
         token=dg.EnvVar("SLACK_BOT_TOKEN"),
         channel=target.channel or slack.channel or fleet.slack_channel,
         base_url=slack.base_url,
+        takes_clicks=slack.has_signing_secret or slack.has_app_token,
     )

@@ -34,6 +34,10 @@ class AppriseResource(dg.ConfigurableResource):
     def can_find(self) -> bool:
         return False
 
+    @property
+    def takes_clicks(self) -> bool:
+        return False
+
     def describe(self) -> str:
         return f"the address in {self.url_variable}"
 

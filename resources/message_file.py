@@ -24,6 +24,10 @@ class MessageFileResource(dg.ConfigurableResource):
     def can_find(self) -> bool:
         return True
 
+    @property
+    def takes_clicks(self) -> bool:
+        return False
+
     def describe(self) -> str:
         return f"messages go to {self.path} (embedded default; set SLACK_BOT_TOKEN to post to Slack)"
 

@@ -31,6 +31,11 @@ class Messenger(Protocol):
         """Whether `find` can tell what became of a message; where it cannot, one may arrive twice after a crash."""
         ...
 
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether anybody hears of a click on a button in it."""
+        ...
+
     def describe(self) -> str: ...
 
     def post(self, message: RenderedMessage, key: str, reply_to: PostedMessage | None = None) -> PostedMessage:

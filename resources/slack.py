@@ -46,6 +46,7 @@ class SlackResource(dg.ConfigurableResource):
     channel: str = Field(description="Name of a public channel, with or without #, or the ID of any channel.")
     base_url: str = Field(default="https://slack.com/api/", description="Address of the Web API.")
     request_timeout_seconds: float = Field(default=15, gt=0)
+    takes_clicks: bool = Field(default=False, description="Whether 'perf-pipeline serve' hears of clicks on buttons.")
 
     def describe(self) -> str:
         return f"Slack channel {self.channel} at {self.base_url}"

@@ -35,6 +35,7 @@ class Channel:
     read: list[str] = field(default_factory=list)
     failures: dict[str, SlackError] = field(default_factory=dict)
     can_find: bool = True
+    takes_clicks: bool = False
 
     def describe(self) -> str:
         return "a channel of a test"

@@ -54,6 +54,7 @@ class Channel:
     search_fails: bool = False
 
     can_find: bool = True
+    takes_clicks: bool = False
     replies: dict[str, PostedMessage | None] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 

@@ -145,7 +145,8 @@ def test_silencing_a_thread_silences_its_agents_and_types_for_four_hours(slack: 
     assert sorted(made) == [
         ("AuditAgent", "success_drop", "ana.k", end),
         ("InboundAgent", "success_drop", "ana.k", end),
-        ("Odd[[]1][*]Agent", "*", "ana.k", end),
+        ("Odd[[]1][*]Agent", "error_spike", "ana.k", end),
+        ("Odd[[]1][*]Agent", "success_drop", "ana.k", end),
     ]
     told_of = [one for one in book.incidents(NOON) if one.state is IncidentState.OPEN]
     assert [silenced_by(one, book.silences(NOON), NOON) is not None for one in told_of] == [True] * 3

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from slack_sdk.models.blocks import Block
 
-from perf_pipeline.message import Message, Piece, bold, bullets, labelled, line, section
+from perf_pipeline.message import Button, Message, Piece, bold, bullets, labelled, line, section
 from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.slack_layout import slack_blocks, slack_text
 from tests.alert_stories import alert_stories
@@ -169,6 +169,18 @@ def test_a_long_text_ends_within_slacks_limit_and_never_within_an_entity() -> No
         text = slack_text(Message(title="T" * (length % 7), sections=(section("&" * length),)))
         assert len(text) <= 4000
         assert not re.search(r"&(?!amp;)", text)
+
+
+def test_where_nobody_hears_of_clicks_the_message_says_what_to_type() -> None:
+    button = Button(action="acknowledge", text="Acknowledge", value="alert:1", style="primary")
+    message = Message(title="title", sections=(section("text"),), buttons=(button,))
+    kinds = [block["type"] for block in slack_blocks(message)]
+    without = slack_blocks(message, clickable=False)
+    assert (kinds, [block["type"] for block in without]) == (
+        ["header", "rich_text", "actions"],
+        ["header", "rich_text", "rich_text"],
+    )
+    assert "perf-pipeline ack alert:1" in str(without[-1])
 
 
 def test_phones_show_what_is_the_matter_in_the_first_line() -> None:

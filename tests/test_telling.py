@@ -73,7 +73,7 @@ def with_rules(ledger: Ledger, **rules: Any) -> Newsroom:
     return Newsroom(ledger, shipped_fleet().model_copy(update={"notifications": config}))
 
 
-def failing(agent: str = "InboundAgent", *, at: datetime = NOON - WINDOW, **changes: Any) -> Incident:
+def failing(agent: str = "InboundAgent", *, at: Any = NOON - WINDOW, **changes: Any) -> Incident:
     facts = {"id": f"{agent}-{changes.get('family', 'reliability')}", "agent": agent, "onset": at}
     return incident(**(facts | changes))
 
@@ -286,8 +286,8 @@ def test_a_running_optimization_mutes_the_noise_that_it_makes_and_no_failure(
 
 
 def silence(**changes: Any) -> Silence:
-    facts: dict[str, Any] = {"agent": "*", "type": "*", "starts_at": NOON, "ends_at": NOON + HOUR, "created_by": "ana"}
-    return Silence(**({"id": "s"} | facts | changes))
+    facts: dict[str, Any] = {"id": "s", "agent": "*", "type": "*", "created_by": "ana"}
+    return Silence(**(facts | {"starts_at": NOON, "ends_at": NOON + HOUR} | changes))
 
 
 def test_a_silenced_incident_is_told_when_the_silence_ends_and_it_is_not_over(newsroom: Newsroom) -> None:
@@ -310,6 +310,14 @@ def test_a_silence_of_one_type_does_not_hide_another(newsroom: Newsroom) -> None
     newsroom.ledger.add_silence(silence(type="error_spike"))
     assert newsroom.tick(NOON, failing(type="error_spike")) == []
     assert titles(newsroom.tick(NOON, failing(type="success_drop", also=("error_spike",)))) == [ALERT]
+
+
+def test_silences_of_all_types_of_an_incident_silence_it_until_the_first_ends(newsroom: Newsroom) -> None:
+    newsroom.ledger.add_silence(silence(id="a", type="error_spike", ends_at=NOON + HOUR))
+    newsroom.ledger.add_silence(silence(id="b", type="success_drop", ends_at=NOON + 2 * HOUR))
+    both = failing(type="success_drop", also=("error_spike",))
+    assert newsroom.tick(NOON, both) == []
+    assert titles(newsroom.tick(NOON + HOUR, seen(both, NOON + WINDOW))) == [ALERT]
 
 
 def test_a_silence_that_is_taken_back_ends_at_once(newsroom: Newsroom) -> None:

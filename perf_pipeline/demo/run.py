@@ -25,7 +25,7 @@ from perf_pipeline.settings import Settings, read_settings
 LIVE_WINDOWS = 3
 """The last windows of the story are materialized one by one, as the schedule would; the others in one run."""
 
-SENSORS = ("optimization_requests", "notifications")
+SENSORS = ("optimization_requests", "approvals", "notifications")
 
 MARK = ".perf-pipeline-demo"
 

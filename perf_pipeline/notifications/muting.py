@@ -14,16 +14,19 @@ NOISE_OF_AN_OPTIMIZATION = ("latency", "cost", "traffic", "surge", "score")
 
 
 def silenced_by(incident: Incident, silences: Iterable[Silence], now: datetime) -> Silence | None:
-    """The silence that covers all types of the incident, and of these the one that ends last."""
-    types = (incident.type, *incident.also)
-    matching = [
+    """The silence that ends first of those that together cover all types of the incident; None where one is told."""
+    of_agent = [
         silence
         for silence in silences
-        if silence.starts_at <= now < silence.ends_at
-        and fnmatchcase(incident.agent, silence.agent)
-        and all(fnmatchcase(type, silence.type) for type in types)
+        if silence.starts_at <= now < silence.ends_at and fnmatchcase(incident.agent, silence.agent)
     ]
-    return max(matching, key=lambda silence: silence.ends_at, default=None)
+    longest = []
+    for type in (incident.type, *incident.also):
+        covering = [silence for silence in of_agent if fnmatchcase(type, silence.type)]
+        if not covering:
+            return None
+        longest.append(max(covering, key=lambda silence: silence.ends_at))
+    return min(longest, key=lambda silence: silence.ends_at)
 
 
 def inhibited_by_outage(incident: Incident, outages: Iterable[Incident], window: timedelta) -> Incident | None:

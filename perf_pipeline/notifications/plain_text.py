@@ -20,10 +20,13 @@ def plain_text(message: Message) -> str:
         if part := _section(section):
             below = section.bulleted and text.endswith(":")
             text += ("\n" if below else "\n\n" if text else "") + part
-    commands = "\n".join(
-        f"{COMMANDS[button.action]} {button.value}" for button in message.buttons if button.action in COMMANDS
-    )
-    return "\n\n".join(part for part in (text, calling_nobody(commands)) if part)
+    commands = "\n".join(map(calling_nobody, commands_of(message)))
+    return "\n\n".join(part for part in (text, commands) if part)
+
+
+def commands_of(message: Message) -> list[str]:
+    """What to type in the place of the buttons, one line each."""
+    return [f"{COMMANDS[button.action]} {button.value}" for button in message.buttons if button.action in COMMANDS]
 
 
 def subject(message: Message) -> str:

@@ -13,8 +13,9 @@ MAX_PICTURE_TEXT = 2000
 """What Slack takes as the words for an image."""
 
 
-def render(notification: Notification, *, maybe_again: bool = False) -> RenderedMessage:
-    """`maybe_again` says, for a channel that cannot be searched, that an earlier sender may have posted it."""
+def render(notification: Notification, *, clickable: bool = True, maybe_again: bool = False) -> RenderedMessage:
+    """`clickable` says whether anybody would hear of a click on a button; `maybe_again`, for a channel that cannot be
+    searched, that an earlier sender may have posted the message."""
     message = notification.message
     if maybe_again:
         message = message.model_copy(update={"sections": (*message.sections, section(MAYBE_AGAIN))})
@@ -23,7 +24,7 @@ def render(notification: Notification, *, maybe_again: bool = False) -> Rendered
         subject=subject(message),
         plain=plain_text(message),
         slack_text=slack_text(message),
-        slack_blocks=slack_blocks(message),
+        slack_blocks=slack_blocks(message, clickable=clickable),
         picture=notification.picture,
         picture_text=shorten(one_line(message.picture_text), MAX_PICTURE_TEXT) if message.picture_text else None,
         announce=message.announce,

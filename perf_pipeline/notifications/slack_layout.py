@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from perf_pipeline.message import Button, Line, Message, Section
+from perf_pipeline.message import Button, Line, Message, Section, section
 from perf_pipeline.notifications.fitting import MAX_LINE, fitted
-from perf_pipeline.notifications.plain_text import plain_text, subject
+from perf_pipeline.notifications.plain_text import commands_of, plain_text, subject
 from perf_pipeline.notifications.safe_text import one_line, readable, shorten, web_address
 
 _Elements = list[dict[str, Any]]
@@ -36,13 +36,17 @@ def slack_text(message: Message) -> str:
     return "".join(shown)
 
 
-def slack_blocks(message: Message) -> list[dict[str, Any]]:
-    """A header, a block for each section, and the buttons. What Slack would not take is left out, and counted."""
+def slack_blocks(message: Message, *, clickable: bool = True) -> list[dict[str, Any]]:
+    """A header, a block for each section, and the buttons, or where nobody would hear of a click, what to type.
+
+    What Slack would not take is left out, and counted.
+    """
     blocks: list[dict[str, Any]] = []
     if title := one_line(message.title):
         blocks.append({"type": "header", "text": _plain(title, MAX_HEADER)})
-    blocks += _rich_texts(fitted(message.sections))
-    if message.buttons:
+    commands = () if clickable else tuple(section(command) for command in commands_of(message))
+    blocks += _rich_texts(fitted((*message.sections, *commands)))
+    if message.buttons and clickable:
         blocks.append({"type": "actions", "elements": [_button(button) for button in message.buttons]})
     return blocks
 
@@ -51,16 +55,16 @@ def _rich_texts(sections: Iterable[Section]) -> list[dict[str, Any]]:
     """A block for each section; a list goes into that of the line which ends in a colon right before it."""
     blocks: list[dict[str, Any]] = []
     ends_in_colon = False
-    for section in sections:
-        lines = [elements for line in section.lines if (elements := _elements(line))]
+    for part in sections:
+        lines = [elements for line in part.lines if (elements := _elements(line))]
         if not lines:
             continue
-        part = _list(lines) if section.bulleted else _paragraph(lines)
-        if section.bulleted and ends_in_colon:
-            blocks[-1]["elements"].append(part)
+        element = _list(lines) if part.bulleted else _paragraph(lines)
+        if part.bulleted and ends_in_colon:
+            blocks[-1]["elements"].append(element)
         else:
-            blocks.append({"type": "rich_text", "elements": [part]})
-        ends_in_colon = not section.bulleted and lines[-1][-1]["text"].rstrip().endswith(":")
+            blocks.append({"type": "rich_text", "elements": [element]})
+        ends_in_colon = not part.bulleted and lines[-1][-1]["text"].rstrip().endswith(":")
     return blocks
 
 

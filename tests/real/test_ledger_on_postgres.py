@@ -13,7 +13,6 @@ from perf_pipeline.fleet import Approval, Severity
 from perf_pipeline.records import (
     Incident,
     IncidentState,
-    Notification,
     NotificationState,
     OptimizationRequest,
     RequestState,
@@ -21,6 +20,7 @@ from perf_pipeline.records import (
     SourceStatus,
 )
 from resources.ledger import Ledger
+from tests.incident_builders import notification
 from tests.real.services.postgrest import postgres
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("other servers")]
@@ -79,7 +79,7 @@ def test_what_is_recorded_is_read_back_equal(ledger: Ledger) -> None:
 
 
 def test_of_many_senders_one_gets_a_message(ledger: Ledger) -> None:
-    message = Notification("a key", "alert", "text", [], NOW)
+    message = notification("a key", NOW)
     assert ledger.enqueue(message)
     assert not ledger.enqueue(message)
     [waiting] = ledger.deliverable(NOW, NOW)
