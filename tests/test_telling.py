@@ -287,7 +287,8 @@ def test_a_running_optimization_mutes_the_noise_that_it_makes_and_no_failure(
 
 def silence(**changes: Any) -> Silence:
     facts: dict[str, Any] = {"id": "s", "agent": "*", "type": "*", "created_by": "ana"}
-    return Silence(**(facts | {"starts_at": NOON, "ends_at": NOON + HOUR} | changes))
+    facts |= {"starts_at": NOON, "ends_at": NOON + HOUR} | changes
+    return Silence(**facts)
 
 
 def test_a_silenced_incident_is_told_when_the_silence_ends_and_it_is_not_over(newsroom: Newsroom) -> None:
