@@ -38,6 +38,9 @@ ROOT = Path(__file__).parents[2]
 MINUTE = timedelta(minutes=1)
 SENSOR_SECONDS = 10
 
+ERRORS = {"AuditAgent": "TimeoutError", "InboundAgent": "RateLimitError"}
+"""Each agent fails for a cause of its own: else the second would be told in the thread of the first."""
+
 
 @dataclass(frozen=True)
 class Installation:
@@ -199,5 +202,5 @@ def _failed_task(agent: str, start: datetime) -> dict[str, object]:
         "startTimeUnixNano": str(begins),
         "endTimeUnixNano": str(begins + 5_000_000),
         "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in texts.items()],
-        "status": {"code": 2, "message": "TimeoutError: the model did not answer"},
+        "status": {"code": 2, "message": f"{ERRORS[agent]}: the model did not answer"},
     }
