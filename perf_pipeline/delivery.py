@@ -21,6 +21,9 @@ from resources.reading import MessengerError
 NO_NEW_AFTER = timedelta(seconds=30)
 """Dagster gives a tick 60 s. What is not sent by then waits for the next one."""
 
+STALE_CLAIM = CLAIM_LIFETIME / 2
+"""A sender that was stopped for so long between claiming and posting may soon be taken for dead: it does not post."""
+
 
 def deliver(
     ledger: Ledger, messengers: Mapping[str, Messenger], clock: Callable[[], datetime]
@@ -58,6 +61,7 @@ def _send(
     messengers: Mapping[str, Messenger],
     clock: Callable[[], datetime],
 ) -> NotificationState:
+    claimed_at = clock()
     try:
         messenger = messengers.get(message.target)
         if messenger is None:
@@ -67,7 +71,11 @@ def _send(
                 retryable=False,
                 surely_refused=True,
             )
-        posted = _posted(message, answered, messenger)
+        posted = _found(message, answered, messenger)
+        if posted is None:
+            if clock() - claimed_at > STALE_CLAIM:
+                raise MessengerError("The sender was held up: it tries again.", retryable=True, surely_refused=True)
+            posted = _post(message, answered, messenger)
     except MessengerError as error:
         asked_to_wait = timedelta(seconds=error.not_for_seconds)
         step = after_failure(message.attempts + 1, error.retryable, clock(), asked_to_wait)
@@ -91,14 +99,19 @@ def _send(
     return NotificationState.SENT
 
 
-def _posted(message: Notification, answered: Notification | None, messenger: Messenger) -> PostedMessage:
-    """Where the message stands: where an earlier sender posted it, or else where it is posted now."""
-    reply_to = None
-    if answered is not None and answered.channel and answered.message_ts:
-        reply_to = PostedMessage(answered.channel, answered.message_ts)
-    found = messenger.find(message.key, message.created_at, reply_to) if message.attempts > 0 else None
-    if found is not None:
-        return found
+def _found(message: Notification, answered: Notification | None, messenger: Messenger) -> PostedMessage | None:
+    """Where an earlier sender posted the message, if one tried and did."""
+    tried_before = message.attempts > 0
+    return messenger.find(message.key, message.created_at, _place_of(answered)) if tried_before else None
+
+
+def _post(message: Notification, answered: Notification | None, messenger: Messenger) -> PostedMessage:
     maybe_again = (message.maybe_posted or message.state is NotificationState.CLAIMED) and not messenger.can_find
     rendered = render(message, clickable=messenger.takes_clicks, maybe_again=maybe_again)
-    return messenger.post(rendered, message.key, reply_to)
+    return messenger.post(rendered, message.key, _place_of(answered))
+
+
+def _place_of(answered: Notification | None) -> PostedMessage | None:
+    if answered is None or not answered.channel or not answered.message_ts:
+        return None
+    return PostedMessage(answered.channel, answered.message_ts)

@@ -260,6 +260,17 @@ def test_a_target_that_fails_is_left_alone_until_the_next_tick(ledger: Ledger) -
     }
 
 
+def test_a_sender_that_was_stopped_after_claiming_does_not_post_when_it_goes_on(ledger: Ledger) -> None:
+    enqueue(ledger)
+    # Begin, turn, claim, start of the sending; then the process was suspended.
+    times = iter([NOON] * 4 + [NOON + CLAIM_LIFETIME] * 5)
+    channel = Channel()
+    assert deliver(ledger, {"slack": channel}, lambda: next(times)) == {NotificationState.PENDING: 1}
+    assert channel.posts == []
+    assert run(ledger, channel, NOON + timedelta(hours=1)) == {NotificationState.SENT: 1}
+    assert channel.posts == ["a"]
+
+
 def test_a_tick_that_takes_long_leaves_the_rest_to_the_next(ledger: Ledger) -> None:
     times = iter(NOON + timedelta(seconds=10 * number) for number in range(100))
     for number in range(9):

@@ -360,6 +360,11 @@ def test_an_incident_that_nobody_acknowledges_is_brought_up_again_at_every_inter
     assert titles(at(NOON + 9 * repeat)) == ["⏰ Still not over"]
 
 
+def test_a_daemon_whose_clock_is_behind_reminds_nobody(newsroom: Newsroom) -> None:
+    newsroom.tick(NOON, failing())
+    assert newsroom.tick(NOON - timedelta(seconds=5)) == []
+
+
 def acknowledge(newsroom: Newsroom, alert: Notification, now: datetime, person: str = "ana") -> bool:
     [thread] = newsroom.ledger.alert_threads([alert.key.removesuffix("@slack")])
     return newsroom.ledger.acknowledge(thread.id, person, now, acknowledgement(thread, person, now))

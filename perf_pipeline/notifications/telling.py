@@ -188,7 +188,8 @@ class _Teller:
             return []
         config, age = self.fleet.notifications, self.moment - thread.told_at
         result = []
-        if number := age // config.repeat:
+        # Another daemon's clock, which told it, may be ahead of ours.
+        if (number := age // config.repeat) > 0:
             message = reminder_message(loud, thread, self.fleet.timezone)
             key = f"{thread.id}:reminder:{number}"
             notes = to_targets(key, NotificationKind.ALERT, message, thread.targets, self.moment, thread=thread.id)
