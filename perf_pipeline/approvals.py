@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,11 +41,14 @@ POLLED_AT_ONCE = 10
 
 CHANGED_MEANWHILE = Verdict(False, "The request changed while you answered: look at it again, and answer again.")
 
-Vote = tuple[Answer, str]
-"""An answer, and the member ID of the person whose reaction it is."""
 
-Asked = tuple[ApprovalRecord, OptimizationRequest, PostedMessage]
-"""An approval that waits, its request, and where the message that asks stands."""
+@dataclass(frozen=True)
+class Vote:
+    """An answer by reaction: the member ID of the person, and the target at which it was set."""
+
+    answer: Answer
+    member: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -98,32 +101,34 @@ def take_answer(book: Ledger, fleet: FleetConfig, attempt: Attempt, now: datetim
 
 
 def take_reactions(
-    book: Ledger, fleet: FleetConfig, messengers: Mapping[str, Messenger], now: datetime
+    book: Ledger, fleet: FleetConfig, messengers: Mapping[str, Messenger], clock: Callable[[], datetime]
 ) -> tuple[list[str], list[str]]:
     """Take the reactions under the messages that ask as answers: the agents that were answered for, and sentences on
-    what could not be read. A channel without reactions, such as a file, is left out."""
+    what could not be read. A channel without reactions, such as a file, is left out.
+
+    A question that cannot be read at one of its targets is not answered by another: somebody may have declined there.
+    """
     sources = {target: source for target, source in messengers.items() if isinstance(source, ReactionSource)}
-    waiting = [(approval, request) for approval, request in _waiting(book) if not is_late(approval, now)]
+    waiting = [(approval, request) for approval, request in _waiting(book) if not is_late(approval, clock())]
     keys = [key_at(question_key(approval.request_id), target) for approval, _ in waiting for target in sources]
     posted = book.notifications_by_key(keys)
     agents: list[str] = []
     problems: dict[str, None] = {}
-    for target, source in sources.items():
-        asked = [
-            (approval, request, message)
-            for approval, request in waiting
+    for approval, request in _turn(waiting, clock()):
+        places = {
+            target: message
+            for target in sources
             if (message := _posted(posted.get(key_at(question_key(approval.request_id), target))))
-        ]
-        for approval, request, message in _turn(asked, now):
-            try:
-                votes = _votes(source, message)
-            except MessengerError as error:
-                problems[str(error)] = None
-                if error.retryable:
-                    break
-                continue
-            if _answer_by_reaction(book, fleet, approval, request, target, votes, now):
-                agents.append(request.agent)
+        }
+        try:
+            votes = [vote for target, message in places.items() for vote in _votes(sources[target], target, message)]
+        except MessengerError as error:
+            problems[str(error)] = None
+            if error.retryable:
+                break
+            continue
+        if _answer_by_reaction(book, fleet, approval, request, sorted(votes, key=_declines_first), clock()):
+            agents.append(request.agent)
     return agents, list(problems)
 
 
@@ -142,14 +147,20 @@ def _settle(book: Ledger, fleet: FleetConfig, attempt: Attempt, now: datetime) -
     return CHANGED_MEANWHILE
 
 
-def _votes(source: ReactionSource, message: PostedMessage) -> list[Vote]:
-    """The reactions that answer, of everybody but the bot, declines first. Raises MessengerError."""
+def _votes(source: ReactionSource, target: str, message: PostedMessage) -> list[Vote]:
+    """The reactions that answer, of everybody but the bot. Raises MessengerError."""
     reactions = [reaction for reaction in source.reactions(message) if reaction.name in REACTIONS]
     own = source.own_member_id() if reactions else ""
-    found = [
-        (REACTIONS[reaction.name], member) for reaction in reactions for member in reaction.members if member != own
+    return [
+        Vote(REACTIONS[reaction.name], member, target)
+        for reaction in reactions
+        for member in reaction.members
+        if member != own
     ]
-    return sorted(found, key=lambda vote: vote[0] is not Answer.DECLINE)
+
+
+def _declines_first(vote: Vote) -> bool:
+    return vote.answer is not Answer.DECLINE
 
 
 def _answer_by_reaction(
@@ -157,20 +168,19 @@ def _answer_by_reaction(
     fleet: FleetConfig,
     approval: ApprovalRecord,
     request: OptimizationRequest,
-    target: str,
     votes: Iterable[Vote],
     now: datetime,
 ) -> bool:
     """Whether one of the votes settled the approval. Where one does not count, the thread is told once for strangers,
     and once for each approver."""
-    for answer, member in votes:
-        approver = fleet.approvals.by_slack(member)
+    for vote in votes:
+        approver = fleet.approvals.by_slack(vote.member)
         attempt = Attempt(
-            id=f"reaction:{target}:{approval.request_id}:{member}:{answer}",
+            id=f"reaction:{vote.target}:{approval.request_id}:{vote.member}:{vote.answer}",
             request_id=approval.request_id,
-            answer=answer,
+            answer=vote.answer,
             fingerprint=approval.fingerprint,
-            person=approver.name if approver else member,
+            person=approver.name if approver else vote.member,
             approver=approver,
             through="reaction",
         )
@@ -178,17 +188,19 @@ def _answer_by_reaction(
         if verdict.accepted:
             return True
         thread = question_key(request.id)
-        key = f"{thread}:ignored:{member if approver else 'strangers'}"
+        key = f"{thread}:ignored:{vote.member if approver else 'strangers'}"
         message = ignored_reaction_message(verdict.reply)
-        for note in to_targets(key, NotificationKind.APPROVAL, message, (target,), now, thread=thread):
+        for note in to_targets(key, NotificationKind.APPROVAL, message, (vote.target,), now, thread=thread):
             book.enqueue(note)
     return False
 
 
-def _turn(asked: list[Asked], now: datetime) -> list[Asked]:
+def _turn(
+    waiting: list[tuple[ApprovalRecord, OptimizationRequest]], now: datetime
+) -> list[tuple[ApprovalRecord, OptimizationRequest]]:
     """Those whose turn it is: all, where there are few, else the next ones with every quarter of a minute."""
-    start = int(now.timestamp() // 15) * POLLED_AT_ONCE % max(len(asked), 1)
-    return [*asked[start:], *asked[:start]][:POLLED_AT_ONCE]
+    start = int(now.timestamp() // 15) * POLLED_AT_ONCE % max(len(waiting), 1)
+    return [*waiting[start:], *waiting[:start]][:POLLED_AT_ONCE]
 
 
 def _posted(message: Notification | None) -> PostedMessage | None:

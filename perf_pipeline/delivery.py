@@ -6,10 +6,14 @@ posts again, so nothing is said twice; and a message leaves the outbox only once
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
+from traceback import extract_tb
 
 from perf_pipeline.notifications.outbox import CLAIM_LIFETIME, after_failure, thread_is_ready
 from perf_pipeline.notifications.rendering import render
@@ -17,6 +21,8 @@ from perf_pipeline.records import Notification, NotificationState
 from resources.ledger import Ledger
 from resources.messenger import Messenger, PostedMessage
 from resources.reading import MessengerError
+
+_log = logging.getLogger(__name__)
 
 NO_NEW_AFTER = timedelta(seconds=30)
 """Dagster gives a tick 60 s. What is not sent by then waits for the next one."""
@@ -30,22 +36,27 @@ def deliver(
 ) -> Counter[NotificationState]:
     """Send what waits, each to the messenger of its target; how many messages ended in which state.
 
-    An answer waits until the message that it answers has been sent, and stands alone where that never will be. A
-    target that fails for now is left alone until the next call, so that one that hangs does not hold up the others.
+    An answer waits until the message that it answers, and the earlier answers to it, have been sent, and stands alone
+    where that message never will be. A target that fails for now is left alone until the next call, so that one that
+    hangs does not hold up the others.
     """
     claimant, began = uuid.uuid4().hex, clock()
     outcome: Counter[NotificationState] = Counter()
     failing: set[str] = set()
+    answers = ledger.waiting_answers()
     for message in ledger.deliverable(began, began - CLAIM_LIFETIME):
         if clock() - began > NO_NEW_AFTER:
             break
+        first_answer = next((key for key, thread in answers if thread == message.thread), message.key)
         answered = _answered(message, ledger)
-        is_next = message.target not in failing and thread_is_ready(message, answered)
+        is_next = message.target not in failing and first_answer == message.key and thread_is_ready(message, answered)
         if is_next and ledger.claim(message, claimant, clock()):
             state = _send(message, answered, claimant, ledger, messengers, clock)
             outcome[state] += 1
             if state is NotificationState.PENDING:
                 failing.add(message.target)
+            elif message.thread is not None:
+                answers.remove((message.key, message.thread))
     return outcome
 
 
@@ -71,13 +82,16 @@ def _send(
                 retryable=False,
                 surely_refused=True,
             )
-        posted = _found(message, answered, messenger)
-        if posted is None:
-            if clock() - claimed_at > STALE_CLAIM:
-                raise MessengerError("The sender was held up: it tries again.", retryable=True, surely_refused=True)
-            posted = _post(message, answered, messenger)
+        with _defects_as_errors(message):
+            posted = _found(message, answered, messenger)
+            if posted is None:
+                if clock() - claimed_at > STALE_CLAIM:
+                    raise MessengerError("The sender was held up: it tries again.", retryable=True, surely_refused=True)
+                posted = _post(message, answered, messenger)
     except MessengerError as error:
         asked_to_wait = timedelta(seconds=error.not_for_seconds)
+        if asked_to_wait:
+            ledger.postpone(message.target, clock() + asked_to_wait)
         step = after_failure(message.attempts + 1, error.retryable, clock(), asked_to_wait)
         ledger.settle(
             message.key,
@@ -97,6 +111,23 @@ def _send(
         message_ts=posted.ts,
     )
     return NotificationState.SENT
+
+
+@contextmanager
+def _defects_as_errors(message: Notification) -> Iterator[None]:
+    """What a messenger did not foresee is an error of its own target, and holds up no other. Its text is not kept, for
+    it may quote a secret; where it came from is logged."""
+    try:
+        yield
+    except MessengerError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        frames = reversed(extract_tb(error.__traceback__))
+        places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        name = type(error).__name__
+        _log.error("Sending %s failed by a defect: %s at %s.", message.key, name, places)
+        reason = f"The sender failed by a defect of its own ({name}); its log says where."
+        raise MessengerError(reason, retryable=True) from None
 
 
 def _found(message: Notification, answered: Notification | None, messenger: Messenger) -> PostedMessage | None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.team_clock import moment
 from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
 from perf_pipeline.people_commands import AsOption, user_name
@@ -35,8 +36,8 @@ def incidents(home: HomeOption = None, as_json: JsonOption = False) -> None:
         for row in rows:
             since = moment(datetime.fromisoformat(row["onset"]), installation.fleet.timezone)
             told = row["thread"] or "nobody was told"
-            who = escape(row["acknowledged_by"] or "")
-            table.add_row(row["severity"], escape(row["agent"]), row["type"], since, who, told)
+            who = escape(one_line(row["acknowledged_by"] or ""))
+            table.add_row(row["severity"], escape(one_line(row["agent"])), row["type"], since, who, told)
         console.print(table)
 
 
@@ -102,7 +103,8 @@ def silences(home: HomeOption = None, as_json: JsonOption = False) -> None:
         table = Table(Column("silence", no_wrap=True), "agent", "type", "until", "by", "comment")
         for one in found:
             until = moment(one.ends_at, installation.fleet.timezone)
-            table.add_row(*map(escape, (one.id, one.agent, one.type, until, one.created_by, one.comment)))
+            shown = (one.id, one.agent, one.type, until, one.created_by, one.comment)
+            table.add_row(*(escape(one_line(text)) for text in shown))
         console.print(table)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.team_clock import moment
 from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
 from perf_pipeline.optimization.approvals import dollars, fingerprint
@@ -48,9 +49,9 @@ def approvals(
             by = f" by {row['answered_by']}" if row["answered_by"] else ""
             until = moment(due, installation.fleet.timezone) if due else ""
             table.add_row(
-                *map(escape, (row["id"], row["agent"], row["optimizer"])),
+                *(escape(one_line(row[name])) for name in ("id", "agent", "optimizer")),
                 dollars(row["max_cost_usd"]),
-                escape(row["approval_state"] + by),
+                escape(one_line(row["approval_state"] + by)),
                 until,
             )
         console.print(table)
@@ -102,9 +103,11 @@ def _answer(
     _, request = installation.book.approval_and_request(request_id)
     now_asked = fingerprint(request) if request else ""
     if request:
-        typer.echo(f"{request.optimizer} for {request.agent}, at most {dollars(request.max_cost_usd)}")
+        # Text from outside must not be able to draw another question on the terminal.
+        what = f"{one_line(request.optimizer)} for {one_line(request.agent)}"
+        typer.echo(f"{what}, at most {dollars(request.max_cost_usd)}")
         for reason in request.reasons:
-            typer.echo(f"- {reason}")
+            typer.echo(f"- {one_line(reason)}")
         typer.echo(f"fingerprint {now_asked}")
         if not confirmed and not typer.confirm(f"{answer.capitalize()} this as {person}?"):
             refuse("Nothing was answered.")
@@ -112,15 +115,15 @@ def _answer(
         id=f"command:{uuid.uuid4().hex}",
         request_id=request_id,
         answer=answer,
-        fingerprint=shown or now_asked,
+        fingerprint=now_asked if shown is None else shown,
         person=person,
         approver=installation.fleet.approvals.by_name(person),
         through="command line",
     )
     verdict = take_answer(installation.book, installation.fleet, attempt, datetime.now(UTC))
     if not verdict.accepted:
-        refuse(verdict.reply)
-    typer.echo(verdict.reply)
+        refuse(one_line(verdict.reply))
+    typer.echo(one_line(verdict.reply))
 
 
 def _approval_rows(installation: OpenedInstallation, *, everything: bool) -> list[dict[str, Any]]:

@@ -73,7 +73,8 @@ class AlertThread:
     """The incidents that people hear of in one message and its thread, because they seem to be one trouble.
 
     `id` begins the keys of its messages. `cause` is that of the worst incident, `opened_at` the window at whose close
-    the first ones opened. `targets` are those that were told, `told_at` when that was put into the outbox.
+    the first ones opened. `targets` are those that were told. `told_at` is when people were told, or when it got worse
+    after somebody had acknowledged it: since then somebody is wanted.
     """
 
     id: str
@@ -156,11 +157,15 @@ class Learned:
 
 @dataclass(frozen=True)
 class Telling:
-    """Messages, and what people know once they have them. Recorded together or not at all."""
+    """Messages, and what people know once they have them. Recorded together or not at all.
+
+    `thread` is a new one, or one whose acknowledgement ends; `more_targets_of` one that only more targets hear of.
+    """
 
     notifications: tuple[Notification, ...]
     thread: AlertThread | None
     learned: tuple[Learned, ...]
+    more_targets_of: AlertThread | None = None
 
 
 class RequestState(StrEnum):

@@ -16,6 +16,12 @@ from perf_pipeline.opened_installation import HomeOption, OpenedInstallation, op
 
 LOOPBACK = "127.0.0.1"
 
+MAX_CONNECTIONS = 64
+"""Slack needs few. Whoever comes beyond them is answered 503."""
+
+STOP_WITHIN_SECONDS = 10
+"""How long open requests may take to end once the service is stopped. What people clicked is finished even then."""
+
 
 def serve(
     port: Annotated[int, typer.Option(help="Port of the service.")] = 8080,
@@ -39,22 +45,29 @@ def serve(
             refuse(f"SLACK_SIGNING_SECRET is not set, and others reach {host}: set it, or leave --host out.")
         signature = SlackSignature(installation.environment["SLACK_SIGNING_SECRET"].strip()) if signed else None
         clock = partial(datetime.now, UTC)
-        app = create_app(installation.book, installation.fleet, clock, signature)
         try:
-            with _socket_mode(installation):
+            with _socket_mode(installation) as given_up:
+                app = create_app(installation.book, installation.fleet, clock, signature, given_up=given_up)
                 if signed:
                     typer.echo(f"Slack's requests are taken at http://{host}:{port}/slack/interactions")
-                uvicorn.run(app, host=host, port=port, log_level="warning")
+                uvicorn.run(
+                    app,
+                    host=host,
+                    port=port,
+                    log_level="warning",
+                    limit_concurrency=MAX_CONNECTIONS,
+                    timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
+                )
         except SlackError as error:
             refuse(str(error))
 
 
 @contextmanager
-def _socket_mode(installation: OpenedInstallation) -> Iterator[None]:
-    """Socket Mode for as long as the block runs, where an app token is set."""
+def _socket_mode(installation: OpenedInstallation) -> Iterator[Callable[[], str | None]]:
+    """Socket Mode for as long as the block runs, where an app token is set; and what tells why it ended for good."""
     slack = installation.settings.slack
     if slack is None or not slack.has_app_token:
-        yield
+        yield lambda: None
         return
     from perf_pipeline.service.slack_clicks import take_payload
     from resources.slack_interactions import ClickReplies
@@ -69,7 +82,7 @@ def _socket_mode(installation: OpenedInstallation) -> Iterator[None]:
     socket.open()
     typer.echo("Slack's clicks are taken by Socket Mode.")
     try:
-        yield
+        yield lambda: socket.given_up
     finally:
         socket.close()
 

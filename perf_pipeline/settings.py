@@ -6,6 +6,7 @@ secrets stay in the environment: Dagster resources read them through `EnvVar`, s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,12 +130,21 @@ def _slack(env: Mapping[str, str]) -> SlackSettings | None:
     if not any(name in env for name in names):
         return None
     token = _required(env, "SLACK_BOT_TOKEN", names, "copy it from OAuth & Permissions of the app")
-    if not token.startswith("xoxb-"):
-        raise SettingsError("SLACK_BOT_TOKEN does not look like a bot token: it must begin with 'xoxb-'.")
-    if not env.get("SLACK_APP_TOKEN", "xapp-").startswith("xapp-"):
+    # Libraries quote a value that no header can hold in their errors and logs, so it must not get to them.
+    if not re.fullmatch(r"xoxb-[\x21-\x7e]+", token):
         raise SettingsError(
-            "SLACK_APP_TOKEN does not look like an app-level token: it must begin with 'xapp-'. Create one with the "
-            "scope connections:write under Basic Information of the app."
+            "SLACK_BOT_TOKEN does not look like a bot token: it must begin with 'xoxb-' and contain no space and no "
+            "line break. Copy it from OAuth & Permissions of the app."
+        )
+    if "SLACK_APP_TOKEN" in env and not re.fullmatch(r"xapp-[\x21-\x7e]+", env["SLACK_APP_TOKEN"]):
+        raise SettingsError(
+            "SLACK_APP_TOKEN does not look like an app-level token: it must begin with 'xapp-' and contain no space "
+            "and no line break. Create one with the scope connections:write under Basic Information of the app."
+        )
+    if "SLACK_SIGNING_SECRET" in env and not re.fullmatch(r"[\x21-\x7e]+", env["SLACK_SIGNING_SECRET"]):
+        raise SettingsError(
+            "SLACK_SIGNING_SECRET contains a space, a line break or another character that no signing secret has: "
+            "copy it from Basic Information of the app."
         )
     return SlackSettings(
         env.get("SLACK_CHANNEL"),

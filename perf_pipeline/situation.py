@@ -14,7 +14,7 @@ def situation_now(book: Ledger, fleet: FleetConfig, now: datetime) -> Situation:
     incidents = book.incidents_to_tell(now - max(fleet.act_within, fleet.catch_up) - fleet.window)
     told = {known.incident_id: known for known in book.told_incidents(incident.id for incident in incidents)}
     threads = book.alert_threads({known.thread for known in told.values()})
-    running = [request for request in book.optimization_requests() if request.state is RequestState.RUNNING]
+    running = book.optimization_requests(RequestState.RUNNING)
     return Situation(
         incidents=incidents,
         told=told,

@@ -58,8 +58,9 @@ class SlackConnection:
                 if wait is None:
                     raise refusal(error, method, self.channel, self.base_url) from error
                 self.wait_out(wait)
-            except (OSError, HTTPException) as error:
-                # A refused, reset or timed-out connection is an OSError, an answer that broke off an HTTPException.
+            except (OSError, HTTPException, UnicodeError, LookupError) as error:
+                # A refused, reset or timed-out connection is an OSError, an answer that broke off an HTTPException; an
+                # error page of a proxy's may be in another encoding than it says.
                 raise SlackError(
                     f"The connection to Slack at {self.base_url} failed ({type(error).__name__}){doubt(method)}. "
                     "Check the network and SLACK_BASE_URL.",

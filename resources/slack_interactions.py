@@ -101,12 +101,15 @@ def _click(action: Any, user: dict[str, Any], payload: dict[str, Any]) -> Click:
     member, value, at = user.get("id"), action.get("value"), action.get("action_ts")
     if not isinstance(member, str) or not re.fullmatch(r"[UW][A-Z0-9]{2,20}", member):
         raise UnknownInteraction("The payload does not name a member of Slack.")
-    if not isinstance(value, str) or not 0 < len(value) <= 2000 or not isinstance(at, str) or not at:
+    # What cannot be printed, half of a surrogate pair for one, the ledger cannot keep.
+    if not isinstance(value, str) or not 0 < len(value) <= 2000 or not value.isprintable():
         raise UnknownInteraction("The button carries no value.")
+    if not isinstance(at, str) or not re.fullmatch(r"[0-9.]{1,40}", at):
+        raise UnknownInteraction("The payload does not say when the button was pressed.")
     name = user.get("name") or user.get("username")
     response_url = payload.get("response_url")
     return Click(
-        id=f"{at[:40]}:{member}",
+        id=f"{at}:{member}",
         action=action["action_id"],
         value=value,
         member_id=member,
@@ -139,7 +142,7 @@ class ClickReplies:
                 response_type="ephemeral",
                 replace_original=False,
             )
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, LookupError) as error:
             # The error's own text may hold the address, with which anybody could reply.
             _log.warning("Slack could not be reached with the reply to a click (%s).", type(error).__name__)
             return False

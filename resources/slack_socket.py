@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from resources.reading import SlackError
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     from slack_sdk.socket_mode.request import SocketModeRequest
 
 RETRY_SECONDS = 10.0
-TRANSIENT = frozenset({"ratelimited", "fatal_error", "internal_error", "request_timeout", "service_unavailable"})
+TRANSIENT = frozenset(
+    {"ratelimited", "rate_limited", "fatal_error", "internal_error", "request_timeout", "service_unavailable"}
+)
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +47,24 @@ class SlackSocket:
         self._closing = threading.Event()
         self._client: SocketModeClient | None = None
         self._reconnecting: threading.Thread | None = None
+        self._given_up: str | None = None
+
+    @property
+    def given_up(self) -> str | None:
+        """Why no connection is tried any more, as a sentence; None while there is one, or one is tried."""
+        return self._given_up
 
     def open(self) -> None:
         """Connect, or go on trying in the background where Slack cannot be reached now. Raises SlackError where it
         refuses the app token."""
+        # A character that no header can hold would make slack_sdk quote the token in its log, once a try.
+        if not re.fullmatch(r"[\x21-\x7e]+", self._app_token):
+            raise SlackError(
+                "SLACK_APP_TOKEN is empty or contains a space, a line break or another character that no token has: "
+                "copy the token again.",
+                retryable=False,
+                surely_refused=True,
+            )
         from slack_sdk import WebClient
         from slack_sdk.socket_mode.builtin import SocketModeClient
 
@@ -72,7 +90,7 @@ class SlackSocket:
         try:
             self._client.connect_to_new_endpoint()
         except SlackApiError as error:
-            if error.response.status_code < 500 and _code(error) not in TRANSIENT:
+            if _is_refusal(error):
                 self._client.close()
                 raise SlackError(
                     f"Slack refused Socket Mode: {_code(error)}. SLACK_APP_TOKEN must be an app-level token (xapp-) "
@@ -81,7 +99,8 @@ class SlackSocket:
                     surely_refused=True,
                 ) from None
             _log.warning("Slack cannot open Socket Mode now (%s); trying again.", _code(error))
-        except OSError as error:
+        except (OSError, HTTPException, ValueError, LookupError, AttributeError) as error:
+            # Of an answer that is not Slack's, such as a proxy's page, slack_sdk lets through whatever its parts raise.
             _log.warning("Slack cannot be reached for Socket Mode (%s); trying again.", type(error).__name__)
         return self._client.is_connected()
 
@@ -92,6 +111,7 @@ class SlackSocket:
                     return
             except SlackError as error:
                 _log.error("%s", error)
+                self._given_up = str(error)
                 return
 
     def _take(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
@@ -103,6 +123,17 @@ class SlackSocket:
             afterwards()
 
 
+def _is_refusal(error: SlackApiError) -> bool:
+    """Whether Slack itself said no, for a reason that does not pass."""
+    return error.response.status_code < 500 and _is_code(_code(error)) and _code(error) not in TRANSIENT
+
+
 def _code(error: SlackApiError) -> str:
+    """Slack's error code. Where there is none, slack_sdk has put the page of whoever answered in its place."""
     data = error.response.data
-    return str(data.get("error", "no reason")) if isinstance(data, dict) else f"HTTP {error.response.status_code}"
+    code = data.get("error") if isinstance(data, dict) else None
+    return code if _is_code(code) else f"HTTP {error.response.status_code} without an error code of Slack's"
+
+
+def _is_code(text: object) -> TypeGuard[str]:
+    return isinstance(text, str) and re.fullmatch(r"[a-z_]+", text) is not None

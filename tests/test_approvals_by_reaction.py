@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -14,6 +15,7 @@ from perf_pipeline.approvals import POLLED_AT_ONCE, take_reactions
 from perf_pipeline.delivery import deliver
 from perf_pipeline.message import RenderedMessage
 from perf_pipeline.notifications.plain_text import plain_text
+from perf_pipeline.records import NotificationState, RequestState
 from perf_pipeline.sensors.approvals import approvals_sensor
 from resources.ledger import Ledger, LedgerResource
 from resources.message_file import MessageFileResource
@@ -76,7 +78,7 @@ def channel(book: Ledger) -> Channel:
 
 
 def poll(book: Ledger, channel: Channel, now: datetime = SOON) -> list[str]:
-    answered, problems = take_reactions(book, FLEET, {"slack": channel}, now)
+    answered, problems = take_reactions(book, FLEET, {"slack": channel}, lambda: now)
     assert problems == []
     return answered
 
@@ -153,7 +155,7 @@ def test_a_reaction_that_is_seen_after_the_time_is_over_does_not_count(book: Led
 def test_a_reaction_of_somebody_who_is_listed_later_counts_while_it_stands(book: Ledger, channel: Channel) -> None:
     channel.react(white_check_mark=("U0ANA",))
     nobody = FLEET.model_copy(update={"approvals": FLEET.approvals.model_copy(update={"approvers": ()})})
-    take_reactions(book, nobody, {"slack": channel}, SOON)
+    take_reactions(book, nobody, {"slack": channel}, lambda: SOON)
     assert state(book) == ("requested", "awaiting_approval")
     assert poll(book, channel) == ["StrategyAgent"]
     assert [one.accepted for one in book.answers("request-StrategyAgent")] == [True]
@@ -167,7 +169,7 @@ def test_a_message_that_was_not_posted_yet_is_not_asked_for(book: Ledger) -> Non
 def test_a_channel_without_reactions_is_left_out(book: Ledger, tmp_path: Path) -> None:
     file = MessageFileResource(path=str(tmp_path / "messages.jsonl"))
     deliver(book, {"slack": file}, lambda: NOON)
-    assert take_reactions(book, FLEET, {"slack": file}, SOON) == ([], [])
+    assert take_reactions(book, FLEET, {"slack": file}, lambda: SOON) == ([], [])
 
 
 def test_a_question_whose_message_is_gone_does_not_hold_up_the_others(book: Ledger, channel: Channel) -> None:
@@ -175,7 +177,7 @@ def test_a_question_whose_message_is_gone_does_not_hold_up_the_others(book: Ledg
     deliver(book, {"slack": channel}, lambda: NOON)
     channel.failures["approval:request-StrategyAgent@slack"] = SlackError("It was deleted.", retryable=False)
     channel.set_by["approval:request-AuditAgent@slack"] = {YES: ("U0ANA",)}
-    assert take_reactions(book, FLEET, {"slack": channel}, SOON) == (["AuditAgent"], ["It was deleted."])
+    assert take_reactions(book, FLEET, {"slack": channel}, lambda: SOON) == (["AuditAgent"], ["It was deleted."])
 
 
 def test_where_slack_is_down_it_is_asked_once_a_turn(book: Ledger, channel: Channel) -> None:
@@ -183,7 +185,7 @@ def test_where_slack_is_down_it_is_asked_once_a_turn(book: Ledger, channel: Chan
     deliver(book, {"slack": channel}, lambda: NOON)
     down = SlackError("Slack is down.", retryable=True)
     channel.failures = {f"approval:request-{agent}@slack": down for agent in ("StrategyAgent", "AuditAgent")}
-    assert take_reactions(book, FLEET, {"slack": channel}, SOON) == ([], ["Slack is down."])
+    assert take_reactions(book, FLEET, {"slack": channel}, lambda: SOON) == ([], ["Slack is down."])
     assert len(channel.read) == 1
 
 
@@ -219,3 +221,31 @@ def test_the_sensor_asks_takes_reactions_and_ends_what_is_late(tmp_path: Path) -
         assert tick() == "Answered by a reaction for StrategyAgent."
         assert state(opened) == ("approved", "ready")
         assert tick() == "Nothing to ask, to answer or to end."
+
+
+def test_a_decline_at_one_target_stands_against_an_approval_at_another(book: Ledger, channel: Channel) -> None:
+    other = Channel()
+    key = "approval:request-StrategyAgent"
+    book.enqueue(replace(book.notifications_by_key([f"{key}@slack"])[f"{key}@slack"], **at_sales(key)))
+    deliver(book, {"slack": channel, "sales": other}, lambda: NOON)
+    channel.set_by[f"{key}@slack"] = {"white_check_mark": ("U0ANA",)}
+    other.set_by[f"{key}@sales"] = {"x": ("U0BEN",)}
+    answered, _ = take_reactions(book, FLEET, {"slack": channel, "sales": other}, lambda: SOON)
+    assert answered == ["StrategyAgent"]
+    [request] = [one for one in book.optimization_requests() if one.agent == "StrategyAgent"]
+    assert request.state is RequestState.DECLINED
+
+
+def at_sales(key: str) -> dict[str, Any]:
+    waiting = {"state": NotificationState.PENDING, "claimed_by": None, "sent_at": None, "message_ts": None}
+    return waiting | {"key": f"{key}@sales", "target": "sales", "attempts": 0}
+
+
+def test_a_reaction_that_is_seen_after_the_time_to_answer_comes_too_late(book: Ledger, channel: Channel) -> None:
+    """Reading reactions takes time: it is the moment after it that counts."""
+    [approval] = book.approvals()
+    channel.react(white_check_mark=("U0ANA",))
+    times = iter([SOON, SOON, approval.expires_at])
+    assert take_reactions(book, FLEET, {"slack": channel}, lambda: next(times)) == ([], [])
+    [kept] = book.answers(approval.request_id)
+    assert not kept.accepted

@@ -44,18 +44,21 @@ def test_the_uis_demo_asks_for_a_demo_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_the_demo_ends_with_one_alert_one_summary_and_seven_requests_whatever_the_environment_names(
+def test_the_demo_ends_with_an_alert_a_question_a_summary_and_seven_requests_whatever_the_environment_names(
     tmp_path: Path,
 ) -> None:
     shutil.copyfile(ROOT / "fleet.yaml", tmp_path / "fleet.yaml")
     shown = perf_pipeline("demo", cwd=tmp_path, PHOENIX_ENDPOINT="http://127.0.0.1:9", SLACK_BOT_TOKEN="xoxb-canary")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     messages = [json.loads(line) for line in (tmp_path / ".demo" / "messages.jsonl").read_text().splitlines()]
-    alert, summary = (message["text"] for message in messages)
-    assert "Agent: InboundAgent" in alert
-    assert "to 0%" in alert
-    assert "Daily Performance Summary" in summary
-    assert "StrategyAgent: GEPA (pending approval)" in summary
-    assert summary.count("BootstrapFewShot (triggered)") == 6
+    said = {message["title"]: message["text"] for message in messages}
+    (question,) = [title for title in said if "APPROVAL NEEDED" in title]
+    (summary,) = [title for title in said if "Daily Performance Summary" in title]
+    assert set(said) == {"🚨 PERFORMANCE ALERT", question, summary}
+    assert "Agent: InboundAgent" in said["🚨 PERFORMANCE ALERT"]
+    assert "to 0%" in said["🚨 PERFORMANCE ALERT"]
+    assert "StrategyAgent" in question
+    assert "StrategyAgent: GEPA (pending approval)" in said[summary]
+    assert said[summary].count("BootstrapFewShot (triggered)") == 6
     assert "Where to look next" in shown.stdout
     assert "canary" not in shown.stdout + shown.stderr

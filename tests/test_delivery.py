@@ -36,6 +36,8 @@ class Fate(StrEnum):
     NOT_POSTED = "failed before it was posted, as far as anybody can tell"
     SURELY_NOT_POSTED = "failed, and it is known that it was not posted"
     ANSWER_LOST = "posted, but the answer was lost"
+    ASKED_TO_WAIT = "refused, and not to be tried again for ten minutes"
+    DEFECT = "the messenger failed in a way that it did not foresee"
     KILLED_BEFORE = "the sender was killed before it was posted"
     KILLED_AFTER = "the sender was killed after it was posted"
 
@@ -74,6 +76,10 @@ class Channel:
         if fate in (Fate.NOT_POSTED, Fate.SURELY_NOT_POSTED):
             surely = fate is Fate.SURELY_NOT_POSTED
             raise SlackError("Slack is down.", retryable=True, surely_refused=surely)
+        if fate is Fate.ASKED_TO_WAIT:
+            raise SlackError("Too many requests.", retryable=True, surely_refused=True, not_for_seconds=600)
+        if fate is Fate.DEFECT:
+            raise UnicodeDecodeError("utf-8", b"xoxb-secret", 0, 1, "invalid start byte")
         self.posts.append(key)
         if fate is Fate.KILLED_AFTER:
             raise Killed
@@ -197,6 +203,28 @@ def test_an_answer_waits_for_what_it_answers_and_stands_in_its_thread(ledger: Le
     assert channel.replies == {"a": None, "b": PostedMessage("C1", "1.0")}
 
 
+def test_answers_in_a_thread_keep_their_order(ledger: Ledger) -> None:
+    channel = Channel([Fate.POSTED, Fate.NOT_POSTED])
+    for number, key in enumerate("abc"):
+        enqueue(ledger, key, NOON + timedelta(seconds=number), thread=None if key == "a" else "a")
+    run(ledger, channel, NOON + timedelta(seconds=5))
+    run(ledger, channel, NOON + timedelta(seconds=6))
+    assert channel.posts == ["a"]
+    run(ledger, channel, NOON + timedelta(minutes=1))
+    assert channel.posts == ["a", "b", "c"]
+
+
+def test_a_channel_that_asks_to_wait_is_left_alone_with_all_that_waits_for_it(ledger: Ledger) -> None:
+    channel = Channel([Fate.ASKED_TO_WAIT])
+    enqueue(ledger, "a")
+    enqueue(ledger, "b")
+    enqueue(ledger, "c@pager", target="pager")
+    run(ledger, channel, NOON)
+    assert run(ledger, channel, NOON + timedelta(minutes=9)) == {}
+    assert channel.posts == []
+    assert run(ledger, channel, NOON + timedelta(minutes=10)) == {NotificationState.SENT: 2}
+
+
 def test_an_answer_to_what_was_never_sent_stands_alone(ledger: Ledger) -> None:
     channel = Channel([Fate.REFUSED])
     enqueue(ledger, "a", NOON)
@@ -213,6 +241,19 @@ def test_each_target_has_its_own_messenger_and_one_that_fails_holds_up_no_other(
     outcome = deliver(ledger, {"slack": slack, "pager": pager}, lambda: NOON)
     assert outcome == {NotificationState.PENDING: 1, NotificationState.SENT: 1}
     assert (slack.posts, pager.posts) == ([], ["a@pager"])
+
+
+def test_a_defect_of_one_messenger_holds_up_no_other_and_its_text_is_not_kept(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack, pager = Channel([Fate.DEFECT]), Channel()
+    enqueue(ledger, "a@slack")
+    enqueue(ledger, "a@pager", at=NOON + timedelta(seconds=1), target="pager")
+    outcome = deliver(ledger, {"slack": slack, "pager": pager}, lambda: NOON + timedelta(minutes=1))
+    assert outcome == {NotificationState.PENDING: 1, NotificationState.SENT: 1}
+    assert "UnicodeDecodeError" in (state(ledger, "a@slack").note or "")
+    assert "test_delivery.py" in caplog.text
+    assert "xoxb-secret" not in caplog.text + str(state(ledger, "a@slack").note)
 
 
 def test_a_message_to_a_target_that_was_removed_is_kept_and_says_what_to_do(ledger: Ledger) -> None:

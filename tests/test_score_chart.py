@@ -106,7 +106,8 @@ def test_the_daily_summary_goes_into_the_outbox_with_its_picture(tmp_path: Path)
         assert installed.cycle(window).success
         assert installed.summarize(f"{window.start:%Y-%m-%d}").success
         with installed.ledger() as book:
-            [summary] = [note for note in book.notifications() if note.kind is NotificationKind.DAILY_SUMMARY]
+            keys = [note.key for note in book.notifications() if note.kind is NotificationKind.DAILY_SUMMARY]
+            [summary] = book.notifications_by_key(keys).values()
     assert summary.picture is not None
     assert Image.open(io.BytesIO(summary.picture)).format == "PNG"
     assert (summary.message.picture_text or "").startswith("Score of each agent through ")

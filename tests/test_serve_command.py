@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import yaml
 
+from perf_pipeline.serve_command import MAX_CONNECTIONS
 from resources.ledger import Ledger
 from tests.approval_builders import SECRET, asked, form, payload, request_to_approve, signed, state
 from tests.real.services.free_port import free_port
@@ -79,6 +81,13 @@ def test_clicks_are_taken_by_http_and_by_socket_mode(tmp_path: Path) -> None:
         slack.next_ack()
         assert state(book, by_socket.id) == ("declined", "declined")
     book.close()
+
+
+def test_more_connections_than_slack_needs_are_refused_and_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    with slack_socket_server() as slack, ExitStack() as held, serving(tmp_path, slack) as url:
+        for _ in range(MAX_CONNECTIONS):
+            held.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=30))
+        assert httpx.get(f"{url}/healthz").status_code == 503
 
 
 def test_the_service_is_not_served_to_others_without_a_signing_secret(tmp_path: Path) -> None:

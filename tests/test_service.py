@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import json
+import logging
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,7 +19,8 @@ import perf_pipeline.service.slack_requests as slack_requests
 from perf_pipeline.notifications.muting import silenced_by
 from perf_pipeline.notifications.plain_text import plain_text
 from perf_pipeline.records import IncidentState
-from perf_pipeline.service.slack_requests import MAX_BODY
+from perf_pipeline.service.app import create_app
+from perf_pipeline.service.slack_requests import MAX_BODY, NOT_RECORDED
 from resources.ledger import Ledger
 from tests.approval_builders import FLEET, NOON, asked, form, payload, signed, state
 from tests.incident_actions_builders import told_thread
@@ -48,6 +54,17 @@ def test_the_service_says_that_it_runs(slack: Service) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+def test_the_service_is_not_well_once_socket_mode_has_given_up(book: Ledger) -> None:
+    app = create_app(book, FLEET, lambda: NOON, given_up=lambda: "Slack refused Socket Mode: invalid_auth.")
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            return await client.get("/healthz")
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.json()["detail"]) == (503, "Slack refused Socket Mode: invalid_auth.")
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/slack/interactions", 405)])
 def test_what_is_not_served_is_a_problem_and_no_page(slack: Service, method: str, path: str, status: int) -> None:
     answer = httpx.request(method, slack.url + path)
@@ -71,6 +88,42 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(slack: Service) -> None
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
+def begun(slack: Service) -> socket.socket:
+    """A connection on which a request has begun, whose body does not come to its end."""
+    opened = socket.create_connection(("127.0.0.1", httpx.URL(slack.url).port or 0), timeout=30)
+    opened.sendall(b"POST /slack/interactions HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\npayload=")
+    return opened
+
+
+def test_a_body_that_does_not_come_to_its_end_is_not_waited_for(
+    slack: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_requests, "BODY_WITHIN_SECONDS", 0.1)
+    with begun(slack) as opened:
+        got = b"".join(iter(lambda: opened.recv(4096), b""))
+    assert got.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in got
+
+
+def test_who_is_refused_cannot_hold_the_connection_by_going_on_to_send(book: Ledger) -> None:
+    with service(book, FLEET, secret=None) as slack, begun(slack) as opened:
+        assert b"".join(iter(lambda: opened.recv(4096), b"")).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_sender_that_goes_away_is_no_failure_of_the_service(slack: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = threading.Event()
+    whole = slack_requests.Problem
+
+    def problem(status: int, detail: str) -> Exception:
+        refused.set()
+        return whole(status, detail)
+
+    monkeypatch.setattr(slack_requests, "Problem", problem)
+    begun(slack).close()
+    assert refused.wait(30)
+    assert httpx.get(f"{slack.url}/healthz").status_code == 200
+
+
 @pytest.mark.parametrize("content", [{"type": "shortcut"}, {}, [], payload("launch_rockets")], ids=str)
 def test_a_signed_request_that_is_no_click_of_ours_is_a_problem(slack: Service, content: object) -> None:
     body = form(content)
@@ -79,15 +132,68 @@ def test_a_signed_request_that_is_no_click_of_ours_is_a_problem(slack: Service, 
     assert "Traceback" not in answer.text
 
 
-def test_a_ledger_that_fails_is_a_problem_without_a_trace(slack: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", ["request", "fingerprint"])
+def test_half_a_letter_in_what_a_button_is_about_is_a_problem_and_no_failure(slack: Service, place: str) -> None:
+    value = json.dumps({"request": "request-StrategyAgent", "fingerprint": "0"} | {place: "\ud800"})
+    body = form(payload(value=value))
+    assert slack.post(body, signed(body)).status_code == 400
+
+
+def test_a_ledger_that_fails_is_a_problem_without_a_trace(
+    slack: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(*_: object) -> bool:
         raise RuntimeError("password=canary")
 
     monkeypatch.setattr(Ledger, "see_slack_request", fail)
     answer = click(slack, "acknowledge", "alert:1")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
-    assert "canary" not in answer.text
-    assert "Traceback" not in answer.text
+    assert slack.reply() == NOT_RECORDED
+    assert "could not be recorded (RuntimeError)" in caplog.text
+    assert "canary" not in answer.text + caplog.text
+    assert "Traceback" not in answer.text + caplog.text
+
+
+def test_whose_click_is_lost_after_slack_had_its_answer_is_asked_to_click_again(
+    slack: Service, book: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked(book)
+    monkeypatch.setattr(slack_requests, "ANSWER_WITHIN_SECONDS", 0.05)
+    see, may_fail = Ledger.see_slack_request, threading.Event()
+
+    def fail(*_: object) -> bool:
+        may_fail.wait(30)
+        raise RuntimeError("password=canary")
+
+    monkeypatch.setattr(Ledger, "see_slack_request", fail)
+    assert click(slack, "approve", "").status_code == 200
+    may_fail.set()
+    assert slack.reply() == NOT_RECORDED
+    assert state(book) == ("requested", "awaiting_approval")
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    assert "canary" not in caplog.text
+
+    monkeypatch.setattr(Ledger, "see_slack_request", see)
+    click(slack, "approve", "", at="1795348900.000100")
+    assert slack.reply(2).startswith("You approved")
+    assert state(book) == ("approved", "ready")
+
+
+def test_what_is_refused_after_slack_had_its_answer_leaves_no_trace_in_the_log(
+    book: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    monkeypatch.setattr(slack_requests, "ANSWER_WITHIN_SECONDS", 0.05)
+    see, may_go_on = Ledger.see_slack_request, threading.Event()
+    monkeypatch.setattr(Ledger, "see_slack_request", lambda *arguments: may_go_on.wait(30) and see(*arguments))
+    with service(book, FLEET) as slack:
+        assert click(slack, "approve", "no JSON").status_code == 200
+        may_go_on.set()
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records] == [
+        "An interaction in Slack was left alone. The button's value does not say what it is about."
+    ]
 
 
 def test_a_slow_ledger_keeps_nobody_waiting_and_the_answer_still_counts(

@@ -118,6 +118,28 @@ def test_an_app_token_that_is_none_is_refused_without_showing_it() -> None:
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"])
+@pytest.mark.parametrize("inside", ["\n", "\r\n", " ", "\t", "\x00", "\u00e9", "\u200b"])
+def test_a_secret_of_slacks_with_a_character_that_none_has_is_refused_without_showing_it(
+    name: str, inside: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} .*space") as caught:
+        read_settings(COMPLETE | {name: f"{COMPLETE[name]}{inside}SLACK=1"})
+    assert SECRET not in str(caught.value)
+    assert "SLACK=1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("SLACK_BOT_TOKEN", "xoxb-"), ("SLACK_APP_TOKEN", "xapp-")])
+def test_a_prefix_alone_is_no_token(name: str, prefix: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} "):
+        read_settings(COMPLETE | {name: prefix})
+
+
+@pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"])
+def test_a_line_break_around_a_secret_does_no_harm(name: str) -> None:
+    assert read_settings(COMPLETE | {name: f" {COMPLETE[name]}\n"}) == read_settings(COMPLETE)
+
+
 def test_a_slack_that_is_only_posted_to_needs_no_more_than_the_bot_token() -> None:
     slack = read_settings(without("SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN")).slack
     assert slack is not None

@@ -62,6 +62,12 @@ OTHERS: dict[str, Change] = {
     "no value": lambda content: content["actions"][0].pop("value"),
     "a value that is too long": lambda content: content["actions"][0].update(value="x" * 2001),
     "a value that is no text": lambda content: content["actions"][0].update(value=1),
+    "a value that cannot be printed": lambda content: content["actions"][0].update(value="alert:\x00"),
+    "a value with half a letter": lambda content: content["actions"][0].update(value="alert:\ud800"),
+    "a time with half a letter": lambda content: content["actions"][0].update(action_ts="\ud800"),
+    "a time that is none": lambda content: content["actions"][0].update(action_ts="1.0:U0BEN"),
+    "a time that is too long": lambda content: content["actions"][0].update(action_ts="1" * 41),
+    "a time that is no text": lambda content: content["actions"][0].update(action_ts=1.0),
     "no time": lambda content: content["actions"][0].pop("action_ts"),
 }
 
@@ -84,8 +90,9 @@ def test_a_form_without_a_payload_is_unknown(body: bytes) -> None:
         clicks_of_form(body)
 
 
+text = st.text(st.characters(exclude_categories=()), max_size=10)
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    st.none() | st.booleans() | st.integers() | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=10,
 )
@@ -98,12 +105,15 @@ def test_whatever_stands_in_a_payload_it_is_a_click_or_unknown(data: st.DataObje
     for place in data.draw(st.lists(st.sampled_from(["type", "user", "actions", "response_url"]), max_size=3)):
         content[place] = data.draw(anything)
     if isinstance(content["actions"], list) and content["actions"] and isinstance(content["actions"][0], dict):
-        content["actions"][0] |= data.draw(st.dictionaries(st.sampled_from(["action_id", "value"]), anything))
+        content["actions"][0] |= data.draw(st.dictionaries(st.sampled_from(["value", "action_ts"]), anything))
     try:
         clicks = clicks_of(content)
     except UnknownInteraction:
         return
-    assert all(isinstance(click.value, str) and isinstance(click.response_url, str) for click in clicks)
+    assert all(isinstance(click.response_url, str) for click in clicks)
+    for click in clicks:
+        # What the ledger keeps of a click is text that any database takes.
+        f"{click.id} {click.value} {click.member_id} {click.member_name}".encode()
 
 
 def test_a_signature_of_slacks_own_documentation_is_genuine() -> None:
@@ -158,6 +168,11 @@ def test_text_in_a_reply_can_ping_nobody() -> None:
     assert sent["text"] == "&lt;!channel&gt; &amp; &lt;@U1&gt; looks after it"
     [element] = sent["blocks"][0]["elements"][0]["elements"]
     assert element == {"type": "text", "text": "<!channel> & <@U1> looks after it"}
+
+
+def test_an_answer_to_a_reply_that_nobody_can_read_is_a_reply_that_was_not_taken() -> None:
+    taken, got = reply_to("hello", Answer(200, "text/html; charset=nonsense", b"x"))
+    assert (taken, len(got)) == (False, 1)
 
 
 @pytest.mark.parametrize("status", [404, 429, 500])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,6 +131,68 @@ def test_slack_that_cannot_be_reached_at_first_is_tried_again(slack: SocketServe
     with connected(slack, noting(seen)):
         send(slack.next_connection(), envelope({"n": 1}))
         assert seen.get(timeout=30) == {"n": 1}
+
+
+NOT_SLACKS = {
+    "a page in another encoding": Answer(502, "text/html", b"caf\xe9"),
+    "a page in an unknown encoding": Answer(502, "text/html; charset=nonsense", b"x"),
+    "a page that says it is well": Answer(200, "text/html", "<html>login</html>"),
+    "a page that is not found": Answer(404, "text/html", "<html>no</html>"),
+    "JSON that is a list": Answer(body="[]"),
+    "JSON that is null": Answer(body="null"),
+    "JSON without an error code": Answer(body='{"ok": false}'),
+    "JSON with another error code": Answer(body='{"ok": false, "error": {"code": 1}}'),
+    "JSON without an address": Answer(body='{"ok": true}'),
+    "nothing": Answer(body=""),
+    "a body that breaks off": Answer(body='{"ok": true', headers={"Connection": "close"}),
+    "no HTTP": Answer(0),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_SLACKS.values(), ids=NOT_SLACKS)
+def test_an_answer_that_is_not_slacks_is_no_refusal_whenever_it_comes(slack: SocketServer, answer: Answer) -> None:
+    slack.refusals = [answer, Answer(503, body="down"), answer]
+    seen: Queue[dict[str, Any]] = Queue()
+    with connected(slack, noting(seen)):
+        send(slack.next_connection(), envelope({"n": 1}))
+        assert seen.get(timeout=30) == {"n": 1}
+    assert slack.opened >= 4
+
+
+def test_what_another_server_says_is_not_put_into_the_log_as_slacks_word(
+    slack: SocketServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack.refusals = [Answer(200, "text/html", "<html>canary</html>")]
+    with connected(slack, noting(Queue())):
+        slack.next_connection()
+    [said] = [record.getMessage() for record in caplog.records if record.name == "resources.slack_socket"]
+    assert said == "Slack cannot open Socket Mode now (HTTP 200 without an error code of Slack's); trying again."
+
+
+def test_a_refusal_that_comes_later_ends_the_tries_and_says_why(slack: SocketServer) -> None:
+    slack.refusals = [Answer(503, body="down"), Answer(body=json.dumps({"ok": False, "error": "account_inactive"}))]
+    socket = SlackSocket(APP_TOKEN, noting(Queue()), slack.base_url, retry_seconds=0.05)
+    socket.open()
+    assert socket.given_up is None
+    for _ in range(3000):
+        if socket.given_up:
+            break
+        time.sleep(0.01)
+    socket.close()
+    assert socket.given_up is not None
+    assert socket.given_up.startswith("Slack refused Socket Mode: account_inactive. SLACK_APP_TOKEN must be")
+    assert slack.opened == 2
+
+
+@pytest.mark.parametrize("token", ["xapp-1-canary\nSLACK=1", "xapp-1-canary é", ""])
+def test_a_token_that_no_header_can_hold_is_refused_before_a_library_quotes_it(
+    slack: SocketServer, token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SlackError, match=r"^SLACK_APP_TOKEN ") as caught:
+        SlackSocket(token, noting(Queue()), slack.base_url).open()
+    assert not caught.value.retryable
+    assert "canary" not in str(caught.value) + caplog.text
+    assert slack.opened == 0
 
 
 def test_a_server_that_is_not_there_is_tried_until_the_end() -> None:

@@ -173,6 +173,26 @@ def test_what_was_withheld_is_told_when_it_comes_back(newsroom: Newsroom) -> Non
     assert (alert.message.title, alert.state, alert.thread) == (ALERT, NotificationState.PENDING, None)
 
 
+def test_what_late_data_reopen_and_end_again_is_told_each_time(newsroom: Newsroom) -> None:
+    """A window that is read again may reopen an incident that does not count as having come back."""
+    one = failing()
+    newsroom.tick(NOON, one)
+    told = [
+        newsroom.tick(NOON + WINDOW, over(one, NOON)),
+        newsroom.tick(NOON + 2 * WINDOW, seen(one, NOON + WINDOW)),
+        newsroom.tick(NOON + 3 * WINDOW, over(seen(one, NOON + WINDOW), NOON + 2 * WINDOW)),
+    ]
+    assert [titles(messages) for messages in told] == [["✅ RECOVERED"], ["It is back"], ["✅ RECOVERED"]]
+
+
+def test_what_was_withheld_as_over_and_was_not_is_told(newsroom: Newsroom) -> None:
+    one = failing(at=NOON - 5 * HOUR)
+    newsroom.tick(NOON, over(one, NOON - 4 * HOUR))
+    [alert] = newsroom.tick(NOON + WINDOW, seen(one, NOON))
+    assert (alert.message.title, alert.state) == (ALERT, NotificationState.PENDING)
+    assert newsroom.tick(NOON + WINDOW) == []
+
+
 # One trouble, one message
 
 
@@ -226,6 +246,18 @@ def test_a_trouble_of_its_own_has_a_thread_of_its_own(newsroom: Newsroom, late: 
     assert (alert.message.title, alert.thread) == (ALERT, None)
 
 
+def test_windows_that_become_known_at_once_after_a_pause_are_one_thread(newsroom: Newsroom) -> None:
+    agents = ("InboundAgent", "AuditAgent", "Introspection")
+    found = [
+        failing(agent, at=NOON - WINDOW * (3 - number), cause="TimeoutError") for number, agent in enumerate(agents)
+    ]
+    [alert] = newsroom.tick(NOON, *found)
+    assert "InboundAgent" in plain_text(alert.message)
+    [joined] = newsroom.tick(NOON)
+    assert (joined.message.title, joined.thread) == ("More is failing", alert.key)
+    assert newsroom.tick(NOON) == []
+
+
 # What is known explains it
 
 
@@ -254,6 +286,20 @@ def test_agents_that_recovered_during_the_outage_are_withheld_with_the_reason(ne
         NotificationState.WITHHELD,
         "The spans could not be read completely when it opened.",
     )
+
+
+def test_agents_whose_trouble_ended_with_the_outage_are_withheld(newsroom: Newsroom) -> None:
+    newsroom.tick(NOON, outage(), failing())
+    told = newsroom.tick(NOON + WINDOW, over(outage(), NOON), over(failing(), NOON))
+    assert {message.message.title: message.state for message in told} == {
+        "✅ RECOVERED": NotificationState.PENDING,
+        ALERT: NotificationState.WITHHELD,
+    }
+
+
+def test_an_outage_that_nobody_is_told_of_mutes_nobody(newsroom: Newsroom) -> None:
+    heard = newsroom.tick(NOON, outage(severity=Severity.MEDIUM), failing())
+    assert titles(heard) == [ALERT]
 
 
 @pytest.mark.parametrize(
@@ -413,6 +459,30 @@ def test_what_nobody_acknowledges_in_time_is_told_to_those_who_are_called_then(l
     assert newsroom.tick(due + HOUR) == []
 
 
+def test_those_who_were_called_hear_how_it_ends(ledger: Ledger) -> None:
+    newsroom = with_rules(ledger, **ON_CALL, escalate_to=["on_call"], acknowledge_within_minutes=30)
+    newsroom.tick(NOON, failing())
+    newsroom.tick(NOON + HOUR)
+    ended = newsroom.tick(NOON + HOUR, over(failing(), NOON + WINDOW))
+    assert {message.target: message.message.title for message in ended} == {
+        "slack": "✅ RECOVERED",
+        "on_call": "✅ RECOVERED",
+    }
+
+
+def test_what_gets_worse_after_it_was_acknowledged_has_its_own_time_to_be_acknowledged(ledger: Ledger) -> None:
+    newsroom = with_rules(ledger, **ON_CALL, escalate_to=["on_call"], acknowledge_within_minutes=30)
+    [alert] = newsroom.tick(NOON, failing())
+    acknowledge(newsroom, alert, NOON)
+    newsroom.tick(NOON)
+    later = NOON + 20 * HOUR
+    worse = seen(failing(), later - WINDOW, severity=Severity.CRITICAL)
+    assert titles(newsroom.tick(later, worse)) == ["It got worse"]
+    assert newsroom.tick(later) == []
+    called = newsroom.tick(later + timedelta(minutes=30))
+    assert [message.target for message in called] == ["on_call"]
+
+
 def test_what_was_acknowledged_calls_nobody(ledger: Ledger) -> None:
     newsroom = with_rules(ledger, **ON_CALL, escalate_to=["on_call"], acknowledge_within_minutes=30)
     [alert] = newsroom.tick(NOON, failing())
@@ -439,3 +509,25 @@ def test_a_target_that_a_worse_severity_calls_in_hears_the_whole_alert(ledger: L
         "slack": alert.key,
         "on_call": worse["on_call"].key,
     }
+
+
+def test_of_a_group_each_team_hears_for_its_own_agent_and_severity(ledger: Ledger) -> None:
+    targets = {name: {"kind": "slack", "channel": f"#{name}"} for name in ("inbound", "audit", "sales")}
+    routes = [
+        {"to": ["inbound"], "agents": ["Inbound*"], "severities": ["high"]},
+        {"to": ["audit"], "agents": ["Audit*"], "severities": ["critical"]},
+        {"to": ["sales"], "agents": ["Inbound*"], "severities": ["critical"]},
+    ]
+    newsroom = with_rules(ledger, targets=targets, routes=routes)
+    both = (failing("InboundAgent"), failing("AuditAgent", severity=Severity.CRITICAL))
+    assert {message.target for message in newsroom.tick(NOON, *both)} == {"inbound", "audit"}
+
+
+def test_an_acknowledgement_given_while_the_next_target_is_told_stays(ledger: Ledger) -> None:
+    newsroom = with_rules(ledger, **ON_CALL, escalate_to=["on_call"], acknowledge_within_minutes=30)
+    [alert] = newsroom.tick(NOON, failing())
+    [escalation] = tellings(situation_now(ledger, newsroom.fleet, NOON + HOUR), newsroom.fleet, NOON + HOUR, no_link)
+    assert acknowledge(newsroom, alert, NOON + HOUR)
+    assert ledger.tell(escalation)
+    [thread] = ledger.alert_threads([alert.key.removesuffix("@slack")])
+    assert (thread.acknowledged_by, thread.targets) == ("ana", ("slack", "on_call"))

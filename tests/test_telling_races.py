@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from perf_pipeline.fleet import Severity
+from perf_pipeline.notifications.muting import silenced_by
 from perf_pipeline.notifications.telling import Situation, tellings
-from perf_pipeline.records import Incident, IncidentState, ToldIncident
+from perf_pipeline.records import Incident, IncidentState, Silence, ToldIncident
 from perf_pipeline.situation import situation_now
 from resources.ledger import Ledger
 from tests.builders import shipped_fleet
@@ -58,6 +59,18 @@ class TwoDaemons(RuleBasedStateMachine):
         self._record(new)
 
     @rule(agent=st.sampled_from(AGENTS))
+    def late_data_show_that_it_went_on(self, agent: str) -> None:
+        known = self.incidents.get(agent)
+        if known is not None and known.state is IncidentState.RESOLVED:
+            later = self.now + timedelta(seconds=1)
+            self._record(replace(known, state=IncidentState.OPEN, resolved_at=None, last_seen=later))
+
+    @rule(agent=st.sampled_from(AGENTS), hours=st.sampled_from([1, 4]))
+    def it_is_silenced(self, agent: str, hours: int) -> None:
+        end = self.now + timedelta(hours=hours)
+        self.ledger.add_silence(Silence(f"{agent} {self.now}", agent, "*", self.now, end, "ana"))
+
+    @rule(agent=st.sampled_from(AGENTS))
     def it_recovers(self, agent: str) -> None:
         known = self.incidents.get(agent)
         if known is not None and known.state is not IncidentState.RESOLVED:
@@ -79,13 +92,14 @@ class TwoDaemons(RuleBasedStateMachine):
 
     @rule()
     def in_the_end_people_know_how_it_is(self) -> None:
-        for _ in range(2):
+        for _ in range(4):
             self.it_looks("one")
             self.it_tells("one")
         told = {known.incident_id: known for known in self.ledger.told_incidents(self.incidents)}
         for name, one in self.incidents.items():
             fresh = one.last_seen + WINDOW + self.fleet.act_within >= self.now
-            if fresh:
+            if fresh and silenced_by(one, self.ledger.silences(self.now), self.now) is None:
+                assert not (told[name].withheld and one.state is not IncidentState.RESOLVED)
                 assert (told[name].severity, told[name].state) == (one.severity, one.state)
 
     @invariant()

@@ -16,6 +16,23 @@ from perf_pipeline.tables import ANOMALIES
 CHANGE_LOOKBACK = timedelta(hours=2)
 DOMINANT_SHARE = 0.6
 EXAMPLES = 3
+MODEL_STANDS_OUT = 0.2
+"""By how much more of the affected tasks than of the known ones a model must have done to be named as their cause."""
+
+SAYS_NOTHING = frozenset(
+    (
+        "AssertionError",
+        "AttributeError",
+        "Exception",
+        "IndexError",
+        "KeyError",
+        "RuntimeError",
+        "TypeError",
+        "ValueError",
+    )
+)
+"""Errors that any defect may raise: two agents that fail with one need not fail for one cause."""
+
 NO_CULPRIT = "No single error, model or version stands out"
 NO_CHANGE_KNOWN = "No change of the agent or of the fleet is known from that time"
 
@@ -133,9 +150,12 @@ def _label(affected: pd.DataFrame, known: pd.DataFrame, change: pd.Series | None
     """A change of the whole fleet before an error that dominates, and that before a model that the tasks share."""
     if change is not None and pd.isna(change["agent"]):
         return f"{change['kind']} of {change['time']:%Y-%m-%d %H:%M} UTC: {change['description']}"
-    if error := _dominant(affected, "error_type"):
-        return short_error(error)
-    return _dominant(affected, "model") if known["model"].nunique() > 1 else ""
+    error = short_error(_dominant(affected, "error_type"))
+    if error and error not in SAYS_NOTHING:
+        return error
+    model = _dominant(affected, "model")
+    stands_out = (affected["model"] == model).mean() >= (known["model"] == model).mean() + MODEL_STANDS_OUT
+    return model if model and stands_out else ""
 
 
 def _dominant(affected: pd.DataFrame, column: str) -> str:

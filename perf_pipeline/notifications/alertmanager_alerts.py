@@ -74,10 +74,9 @@ def _is_current(incident: Incident, situation: Situation, fleet: FleetConfig, no
 
 
 def _is_muted(incident: Incident, situation: Situation, fleet: FleetConfig, now: datetime) -> bool:
-    outages = [other for other in situation.incidents if other.family == DATA]
     return (
         silenced_by(incident, situation.silences, now) is not None
-        or inhibited_by_outage(incident, outages, fleet.window) is not None
+        or inhibited_by_outage(incident, situation.incidents, fleet) is not None
         or inhibited_by_optimization(incident, situation.optimizing)
     )
 

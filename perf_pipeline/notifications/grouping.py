@@ -25,6 +25,22 @@ def groups(incidents: Iterable[Incident]) -> list[list[Incident]]:
     return [sorted(members, key=lambda member: (-member.severity.rank, member.agent)) for _, members in found]
 
 
+def first_of_each_trouble(found: Sequence[Sequence[Incident]]) -> list[Sequence[Incident]]:
+    """The groups to tell now: one that seems to be the same trouble as an earlier one joins that one's thread, once it
+    was told. After a pause, several windows become known at once."""
+    told: list[Sequence[Incident]] = []
+    for group in sorted(found, key=lambda members: min(member.opened_at for member in members)):
+        same = any(
+            abs(one.opened_at - other.opened_at) <= GROUP_WITHIN and _is_one_trouble(one, other)
+            for earlier in told
+            for other in earlier
+            for one in group
+        )
+        if not same:
+            told.append(group)
+    return told
+
+
 def thread_to_join(
     incident: Incident, threads: Sequence[AlertThread], members: dict[str, list[Incident]]
 ) -> AlertThread | None:

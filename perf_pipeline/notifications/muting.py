@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from fnmatch import fnmatchcase
 
+from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.records import Incident, IncidentState, Silence
 
 DATA = "data"
@@ -29,21 +30,24 @@ def silenced_by(incident: Incident, silences: Iterable[Silence], now: datetime) 
     return min(longest, key=lambda silence: silence.ends_at)
 
 
-def inhibited_by_outage(incident: Incident, outages: Iterable[Incident], window: timedelta) -> Incident | None:
-    """The outage of a source that began no later than the incident and was still there, or just over, when it opened.
+def inhibited_by_outage(incident: Incident, others: Iterable[Incident], fleet: FleetConfig) -> Incident | None:
+    """The outage of the spans that began no later than the incident and was still there, or just over, when it opened.
 
     What an agent seems to do while its spans cannot be read may come from what is missing. Logs and task counts only
-    enrich, so their outages inhibit nothing.
+    enrich, so their outages inhibit nothing; nor does one that nobody is told of, for then nobody would hear at all.
+    An outage that is over inhibits what ended with it.
     """
     if incident.family == DATA:
         return None
+    over = incident.state is IncidentState.RESOLVED
     return next(
         (
             outage
-            for outage in outages
+            for outage in others
             if outage.agent == "source:spans"
-            and outage.state is not IncidentState.RESOLVED
-            and outage.opened_at <= incident.opened_at <= outage.last_seen + window
+            and outage.severity.rank >= fleet.notifications.alert_from.rank
+            and (over or outage.state is not IncidentState.RESOLVED)
+            and outage.opened_at <= incident.opened_at <= outage.last_seen + fleet.window
         ),
         None,
     )

@@ -11,6 +11,9 @@ import unicodedata
 from urllib.parse import urlsplit
 
 MAX_URL = 2000
+MAX_READ = 4000
+"""More of one text than any channel shows is not even looked at: outside text may be of any length."""
+
 MAX_STACKED_MARKS = 3
 MASK = "[hidden]"
 
@@ -19,18 +22,18 @@ _BLANK = "\u2800"
 
 _SECRET = re.compile(
     r"\b(?:xox[a-z]|xapp)-[\w-]{8,}"
-    r"|\bsk-(?=[\w-]*\d)[\w-]{16,}"
+    r"|\bsk-(?=[\w-]{0,200}\d)[\w-]{16,}"
     r"|\b(?:gh[a-z]_\w{20,}|github_pat_\w{20,})"
     r"|\bAKIA[0-9A-Z]{16}\b"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"
-    r"|(?<=://)[^\s/@]*:[^\s/@]+(?=@)"
+    r"|(?<=://)[^\s/@:]{0,200}:[^\s/@]{1,200}(?=@)"
     r"|(?<=\bBearer )[\w.~+/-]{8,}=*",
     re.IGNORECASE,
 )
 
 _CALLS_AND_LINKS = (
-    # @here and @everyone, wherever they stand; @U1 at the beginning of a word. ana@example.com stays.
-    (re.compile(r"@(?=(?:everyone|here|channel|all)\b)|(?<![\w.+-])@(?=[\w&!])", re.IGNORECASE), "＠"),
+    # @here and @everyone, wherever they stand; @U1 and @**all** outside of a word. ana@example.com stays.
+    (re.compile(r"@(?=(?:everyone|here|channel|all)\b)|(?<!\w)@(?=[\w&!*_(\[{\"'])", re.IGNORECASE), "＠"),
     # <!channel>, <@U1>, <#C1>; and !channel>, which Apprise makes a call of for Slack.
     (re.compile(r"<(?=\s*[!#@＠])"), "＜"),
     (re.compile(r"!(?=(?:everyone|here|channel|subteam|date)\b)", re.IGNORECASE), "！"),
@@ -38,12 +41,14 @@ _CALLS_AND_LINKS = (
     (re.compile(r"\](?=\()"), "］"),
 )
 
+_ADDRESS = re.compile(r"://|<\w+:")
+
 
 def readable(text: str) -> str:
     """The text on one line, without characters that are not seen and without what looks like a secret."""
     shown: list[str] = []
     marks = 0
-    for character in text:
+    for character in text if len(text) <= MAX_READ else text[: MAX_READ - 1] + "…":
         if character.isspace() or character == _BLANK:
             character = " "
             if shown and shown[-1] == " ":
@@ -65,8 +70,8 @@ def calling_nobody(text: str) -> str:
     """The text for channels that look for markup in it: with nothing that they take for a call or a hidden link."""
     for pattern, replacement in _CALLS_AND_LINKS:
         text = pattern.sub(replacement, text)
-    # <https://address|text> does, too.
-    return text.replace("|", "｜") if "://" in text else text
+    # <https://address|text> and <mailto:address|text> do, too.
+    return text.replace("|", "｜") if _ADDRESS.search(text) else text
 
 
 def web_address(url: str | None) -> str | None:

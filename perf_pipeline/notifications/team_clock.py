@@ -37,7 +37,7 @@ def on_the_teams_clock(text: str, near: datetime, timezone: str) -> str:
         if date:
             try:
                 return moment(datetime.fromisoformat(f"{date}T{hour}:{minute}:00+00:00"), timezone)
-            except ValueError:
+            except (ValueError, OverflowError):
                 return match.group()
         same_day = near.astimezone(UTC).replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
         closest = min((same_day + timedelta(days=days) for days in (-1, 0, 1)), key=lambda time: abs(time - near))

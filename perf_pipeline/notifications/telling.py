@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.fleet_model import Severity
 from perf_pipeline.fleet_people import SLACK, NotificationKind
 from perf_pipeline.notifications.alert_messages import (
     Change,
@@ -22,8 +21,8 @@ from perf_pipeline.notifications.alert_messages import (
     reminder_message,
     update_message,
 )
-from perf_pipeline.notifications.grouping import groups, thread_to_join
-from perf_pipeline.notifications.muting import DATA, inhibited_by_optimization, inhibited_by_outage, silenced_by
+from perf_pipeline.notifications.grouping import first_of_each_trouble, groups, thread_to_join
+from perf_pipeline.notifications.muting import inhibited_by_optimization, inhibited_by_outage, silenced_by
 from perf_pipeline.notifications.outbox import to_targets
 from perf_pipeline.notifications.routing import targets_of
 from perf_pipeline.records import (
@@ -93,7 +92,7 @@ class _Teller:
             if thread := thread_to_join(incident, list(self.situation.threads.values()), members):
                 changes[thread.id].append(Change(incident, "joined"))
                 fresh.remove(incident)
-        result += [self._alert(group) for group in groups(fresh)]
+        result += [self._alert(group) for group in first_of_each_trouble(groups(fresh))]
         for thread in self.situation.threads.values():
             if thread.id in changes:
                 result.append(self._update(thread, changes[thread.id], members[thread.id]))
@@ -116,8 +115,7 @@ class _Teller:
         """Why people are not to be told of the incident now; None where they are."""
         if silence := silenced_by(incident, self.situation.silences, self.moment):
             return f"It was silenced by {silence.created_by} until {silence.ends_at:%Y-%m-%d %H:%M} UTC."
-        outages = [other for other in self.situation.incidents if other.family == DATA]
-        if inhibited_by_outage(incident, outages, self.fleet.window):
+        if inhibited_by_outage(incident, self.situation.incidents, self.fleet):
             return "The spans could not be read completely when it opened."
         if inhibited_by_optimization(incident, self.situation.optimizing):
             return "An optimization of the agent was running."
@@ -128,7 +126,10 @@ class _Teller:
 
     def _is_news(self, incident: Incident, told: ToldIncident | None) -> bool:
         grave = incident.severity.rank >= self.fleet.notifications.alert_from.rank
-        return grave and (told is None or incident.reopened > told.reopened)
+        if told is None or incident.reopened > told.reopened:
+            return grave
+        # What was withheld as over, and by late data was not.
+        return grave and told.withheld and incident.state is not IncidentState.RESOLVED
 
     def _withheld(self, incident: Incident, reason: str) -> Telling:
         thread = _thread_id([incident])
@@ -138,6 +139,9 @@ class _Teller:
 
     def _alert(self, group: Sequence[Incident]) -> Telling:
         thread = _thread_id(group)
+        if any(one.id in self.situation.told for one in group):
+            # An alert under this key was withheld.
+            thread = f"{thread}:{_digest(self.moment.isoformat())}"
         targets = self._targets(group)
         message = alert_message(group, thread, self.fleet.timezone, self.trace_url)
         started = AlertThread(thread, group[0].cause, min(one.opened_at for one in group), self.moment, targets)
@@ -162,7 +166,8 @@ class _Teller:
             sorted(f"{c.incident.id} {c.kind} {c.incident.severity} {c.incident.reopened}" for c in changes)
         )
         notes = to_targets(
-            f"{thread.id}:{_digest(said)}",
+            # Late data may make the same happen again; whether it was told is known by what people learned.
+            f"{thread.id}:{_digest(f'{said}|{self.moment.isoformat()}')}",
             NotificationKind.ALERT,
             message,
             thread.targets,
@@ -177,9 +182,11 @@ class _Teller:
         changed = replace(thread, targets=thread.targets + newcomers)
         if renewed:
             # Whoever looks after it agreed to less than what it has become.
-            changed = replace(changed, acknowledged_by=None, acknowledged_at=None)
+            since = thread.told_at if thread.acknowledged_at is None else self.moment
+            changed = replace(changed, acknowledged_by=None, acknowledged_at=None, told_at=since)
         learned = tuple(self._learned(change.incident, thread.id) for change in changes)
-        return Telling(notes, changed if newcomers or renewed else None, learned)
+        only_more_targets = bool(newcomers) and not renewed
+        return Telling(notes, changed if renewed else None, learned, changed if only_more_targets else None)
 
     def _reminders(self, thread: AlertThread, members: Sequence[Incident]) -> list[Telling]:
         still_open = [incident for incident in members if incident.state is not IncidentState.RESOLVED]
@@ -191,22 +198,27 @@ class _Teller:
         # Another daemon's clock, which told it, may be ahead of ours.
         if (number := age // config.repeat) > 0:
             message = reminder_message(loud, thread, self.fleet.timezone)
-            key = f"{thread.id}:reminder:{number}"
+            key = f"{thread.id}:{_stamp(thread.told_at)}:reminder:{number}"
             notes = to_targets(key, NotificationKind.ALERT, message, thread.targets, self.moment, thread=thread.id)
             result.append(Telling(notes, None, ()))
         if age >= config.acknowledge_within and config.escalate_to:
             message = escalation_message(loud, thread, self.fleet.timezone, self.trace_url)
-            key = f"{thread.id}:escalation"
+            key = f"{thread.id}:{_stamp(thread.told_at)}:escalation"
             notes = to_targets(key, NotificationKind.ALERT, message, config.escalate_to, self.moment)
-            result.append(Telling(notes, None, ()))
+            # From now on they hear what becomes of it, too.
+            hearing = replace(thread, targets=tuple(dict.fromkeys((*thread.targets, *config.escalate_to))))
+            result.append(Telling(notes, None, (), hearing))
         return result
 
     def _targets(self, incidents: Sequence[Incident]) -> tuple[str, ...]:
-        if not incidents:
-            return ()
-        worst: Severity = max((incident.severity for incident in incidents), key=lambda severity: severity.rank)
-        agents = [incident.agent for incident in incidents]
-        return targets_of(self.fleet.notifications, NotificationKind.ALERT, agents, worst)
+        """Those who hear of any of the incidents, each by its own agent and severity."""
+        config = self.fleet.notifications
+        hearing = {
+            name
+            for incident in incidents
+            for name in targets_of(config, NotificationKind.ALERT, [incident.agent], incident.severity)
+        }
+        return tuple(name for name in config.targets if name in hearing)
 
     def _learned(
         self, incident: Incident, thread: str, *, state: IncidentState | None = None, withheld: bool = False
@@ -226,6 +238,10 @@ def acknowledgement(thread: AlertThread, person: str, now: datetime) -> tuple[No
 
 def _thread_id(group: Iterable[Incident]) -> str:
     return f"alert:{_digest('|'.join(sorted(f'{incident.id} {incident.reopened}' for incident in group)))}"
+
+
+def _stamp(time: datetime) -> str:
+    return f"{time:%Y%m%dT%H%M%S}"
 
 
 def _digest(text: str) -> str:

@@ -13,6 +13,8 @@ from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.messengers import messenger_keys, messengers_of
 from perf_pipeline.notifications.telling import tellings
 from perf_pipeline.situation import situation_now
+from resources.ledger import Ledger
+from resources.sources import SpanSource
 
 
 def notifications_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
@@ -25,15 +27,21 @@ def notifications_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         with context.resources.ledger.open() as book:
-            now = datetime.now(UTC)
-            trace_url = context.resources.span_source.trace_url
-            for telling in tellings(situation_now(book, fleet, now), fleet, now, trace_url):
-                # Where it is known already, another process has told it; what is left is seen at the next tick.
-                book.tell(telling)
-            outcome = deliver(book, messengers_of(context.resources, fleet), lambda: datetime.now(UTC))
+            try:
+                tell(book, fleet, context.resources.span_source)
+            finally:
+                # What waits already goes out even if something is wrong with the news.
+                outcome = deliver(book, messengers_of(context.resources, fleet), lambda: datetime.now(UTC))
             undeliverable = book.undeliverable_count()
         done = ", ".join(f"{count} {state}" for state, count in outcome.items()) or "Nothing to send"
         kept = f"; {undeliverable} undeliverable in all: see 'perf-pipeline notify outbox'" if undeliverable else ""
         return dg.SkipReason(f"{done}{kept}.")
 
     return sensor
+
+
+def tell(book: Ledger, fleet: FleetConfig, spans: SpanSource) -> None:
+    now = datetime.now(UTC)
+    for telling in tellings(situation_now(book, fleet, now), fleet, now, spans.trace_url):
+        # Where it is known already, another process has told it; what is left is seen at the next tick.
+        book.tell(telling)

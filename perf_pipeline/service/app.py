@@ -9,7 +9,7 @@ from datetime import datetime
 from fastapi import FastAPI
 
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.service.problems import answer_with_problems
+from perf_pipeline.service.problems import Problem, answer_with_problems
 from perf_pipeline.service.slack_requests import SlackRequests
 from resources.ledger import Ledger
 from resources.slack_interactions import ClickReplies, SlackSignature
@@ -21,9 +21,10 @@ def create_app(
     clock: Callable[[], datetime],
     signature: SlackSignature | None = None,
     replies: ClickReplies | None = None,
+    given_up: Callable[[], str | None] = lambda: None,
 ) -> FastAPI:
     """The application over an open ledger. Without `signature`, Slack's requests are refused; `clock` tells the time
-    (aware), `replies` where replies to clicks may go."""
+    (aware), `replies` where replies to clicks may go, `given_up` why Socket Mode ended for good, if it did."""
     slack = SlackRequests(book, fleet, signature, replies or ClickReplies(), clock)
 
     @asynccontextmanager
@@ -37,7 +38,9 @@ def create_app(
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the service runs."""
+        """Whether the service runs, and takes clicks by all the ways that it was told to."""
+        if reason := given_up():
+            raise Problem(503, reason)
         return {"status": "ok"}
 
     return app

@@ -18,7 +18,9 @@ class Problem(Exception):
 
 def problem_response(status: int, detail: str) -> JSONResponse:
     content = {"type": "about:blank", "status": status, "detail": detail}
-    return JSONResponse(content, status, media_type="application/problem+json")
+    # Who is refused may still be sending. An open connection would be held for as long as that goes on.
+    headers = {"Connection": "close"}
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
 def answer_with_problems(app: FastAPI) -> None:

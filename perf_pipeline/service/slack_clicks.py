@@ -77,6 +77,11 @@ def _value(click: Click) -> tuple[str, str]:
         request_id, fingerprint = value["request"], value["fingerprint"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnknownInteraction("The button's value does not say what it is about.") from error
-    if not isinstance(request_id, str) or not isinstance(fingerprint, str):
+    if not _is_printable(request_id) or not _is_printable(fingerprint):
         raise UnknownInteraction("The button's value does not say what it is about.")
     return request_id, fingerprint
+
+
+def _is_printable(text: object) -> bool:
+    """JSON's escapes can make text of printable letters that is none itself, and that the ledger cannot keep."""
+    return isinstance(text, str) and text.isprintable()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.service.problems import Problem
@@ -27,6 +29,13 @@ MAX_BODY = 1_000_000
 
 ANSWER_WITHIN_SECONDS = 2.0
 """Slack shows people an error after three seconds. What takes longer goes on, and its reply comes when it is done."""
+
+BODY_WITHIN_SECONDS = 5.0
+"""Who a request is from is known only once its body is there, so nobody may take long over it."""
+
+NOT_RECORDED = "This could not be recorded: click again."
+
+_log = logging.getLogger(__name__)
 
 
 class SlackRequests:
@@ -54,15 +63,11 @@ class SlackRequests:
         try:
             signature = self._signature.check(body, request.headers, self._clock())
             clicks = clicks_of_form(body)
-            work = self._start(self._take(signature, clicks))
-            # Shielded: a person's answer is not given up because it took long.
-            await asyncio.wait_for(asyncio.shield(work), ANSWER_WITHIN_SECONDS)
+            await _wait_a_while(self._start(self._take(signature, clicks)))
         except ForgedRequest as error:
             raise Problem(401, str(error)) from error
         except UnknownInteraction as error:
             raise Problem(400, str(error)) from error
-        except TimeoutError:
-            pass
         return Response(status_code=200)
 
     async def finish(self) -> None:
@@ -71,7 +76,23 @@ class SlackRequests:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _take(self, signature: str, clicks: list[Click]) -> None:
-        replies = await asyncio.to_thread(self._do, signature, clicks)
+        """Raises UnknownInteraction or Problem, and nothing else."""
+        try:
+            replies = await asyncio.to_thread(self._do, signature, clicks)
+        except (Problem, UnknownInteraction):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever failed, the person waits for an answer
+            # The text of a database's error quotes the signature and what was clicked.
+            _log.error(
+                "A click in Slack could not be recorded (%s); who clicked is asked to click again. Check the database "
+                "of PERF_PIPELINE_LEDGER.",
+                type(error).__name__,
+            )
+            self._reply([(click.response_url, NOT_RECORDED) for click in clicks])
+            raise Problem(500, "The service failed: its log says why.") from None
+        self._reply(replies)
+
+    def _reply(self, replies: Replies) -> None:
         self._start(asyncio.to_thread(send_replies, self._replies, replies))
 
     def _do(self, signature: str, clicks: list[Click]) -> Replies:
@@ -87,10 +108,31 @@ class SlackRequests:
         return task
 
 
+async def _wait_a_while(work: asyncio.Task[None]) -> None:
+    try:
+        # Shielded: a person's answer is not given up because it took long.
+        await asyncio.wait_for(asyncio.shield(work), ANSWER_WITHIN_SECONDS)
+    except TimeoutError:
+        work.add_done_callback(_refused_late)
+
+
+def _refused_late(work: asyncio.Task[Any]) -> None:
+    """Slack has its answer already. Asking for the error keeps asyncio from logging it with its trace."""
+    error = None if work.cancelled() else work.exception()
+    if isinstance(error, UnknownInteraction):
+        _log.warning("An interaction in Slack was left alone. %s", error)
+
+
 async def _body(request: Request) -> bytes:
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise Problem(413, f"The request is larger than {MAX_BODY} bytes.")
+    try:
+        async with asyncio.timeout(BODY_WITHIN_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY:
+                    raise Problem(413, f"The request is larger than {MAX_BODY} bytes.")
+    except TimeoutError:
+        raise Problem(408, f"The request was not sent within {BODY_WITHIN_SECONDS:g} s.") from None
+    except ClientDisconnect:
+        raise Problem(400, "The connection ended before the request did.") from None
     return body

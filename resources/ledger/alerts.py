@@ -39,6 +39,12 @@ class AlertLedger(IncidentLedger, OutboxLedger):
                 return False
             if telling.thread is not None:
                 self._put(connection, schema.alert_threads, [asdict(telling.thread)], ["id"])
+            if telling.more_targets_of is not None:
+                thread = telling.more_targets_of
+                table = schema.alert_threads
+                # The acknowledgement is left as it is: somebody may have given it since the thread was read.
+                update = sa.update(table).where(table.c.id == thread.id).values(targets=list(thread.targets))
+                connection.execute(update)
             return True
 
     def _learn(self, connection: sa.Connection, learned: Learned) -> bool:

@@ -40,20 +40,24 @@ class ApprovalLedger(OutboxLedger):
         """Record a request. False where it is known, or another of the same agent is open."""
         return self._insert_new(schema.optimization_requests, asdict(request))
 
-    def optimization_requests(self) -> list[OptimizationRequest]:
+    def optimization_requests(self, state: RequestState | None = None) -> list[OptimizationRequest]:
         table = schema.optimization_requests
-        return [_request(row) for row in self._all(sa.select(table).order_by(table.c.requested_at, table.c.id))]
+        query = sa.select(table).order_by(table.c.requested_at, table.c.id)
+        if state:
+            query = query.where(table.c.state == str(state))
+        return [_request(row) for row in self._all(query)]
 
     def ask_approval(self, approval: ApprovalRecord, messages: Sequence[Notification]) -> bool:
         """Record that people are asked, and put the `messages` that ask them into the outbox.
 
         False, and nothing changes, where they were asked before.
         """
-        with self._engine.begin() as connection:
+        with self._engine.connect() as connection, connection.begin() as transaction:
             insert = self._insert(schema.approvals).values(asdict(approval)).on_conflict_do_nothing()
-            if connection.execute(insert.returning(schema.approvals.c.request_id)).first() is None:
+            is_new = connection.execute(insert.returning(schema.approvals.c.request_id)).first() is not None
+            if not is_new or not self._enqueue_all(connection, messages):
+                transaction.rollback()
                 return False
-            self._enqueue_all(connection, messages)
             return True
 
     def approvals(self, state: ApprovalState | None = None) -> list[ApprovalRecord]:

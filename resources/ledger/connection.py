@@ -14,6 +14,11 @@ from sqlalchemy.event import listens_for
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 20.0
+"""Of PostgreSQL, waiting for locks included; SQLite waits 30 s for another process that writes. Migrations may take as
+long as they need."""
+
 
 class LedgerConnection:
     """What the parts of the ledger have in common. Opening it brings its tables up to date."""
@@ -25,7 +30,7 @@ class LedgerConnection:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _all(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    def _all(self, query: sa.Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -60,7 +65,7 @@ def _engine(url: str) -> sa.Engine:
     if address.drivername in ("postgres", "postgresql"):
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True)
+        return sa.create_engine(_with_time_limits(address), pool_pre_ping=True)
     path = address.database
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +81,23 @@ def _engine(url: str) -> sa.Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _with_time_limits(address: sa.URL) -> sa.URL:
+    """The same address with limits of time, where it does not name its own."""
+    if address.get_driver_name() != "psycopg":
+        return address
+    limit = f"-c statement_timeout={round(STATEMENT_TIMEOUT_SECONDS * 1000)}"
+    # Among options the last one wins. `connect_args` would replace those of the address, a search path for example.
+    options = " ".join([limit, *address.normalized_query.get("options", ())])
+    limits = {"connect_timeout": str(CONNECT_TIMEOUT_SECONDS)}
+    return address.set(query={**limits, **address.query, "options": options})
+
+
+def _without_time_limit(connection: sa.Connection) -> None:
+    """Until the end of the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
 def _migrate(engine: sa.Engine) -> None:
@@ -96,6 +118,7 @@ def _migrate(engine: sa.Engine) -> None:
         if is_current(connection):
             return
     with _one_at_a_time(engine), engine.begin() as connection:
+        _without_time_limit(connection)
         if not is_current(connection):
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -105,6 +128,7 @@ def _migrate(engine: sa.Engine) -> None:
 def _one_at_a_time(engine: sa.Engine) -> Iterator[None]:
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
+            _without_time_limit(connection)
             connection.execute(sa.text("SELECT pg_advisory_lock(7245001)"))
             try:
                 yield

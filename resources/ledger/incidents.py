@@ -26,9 +26,10 @@ class IncidentLedger(LedgerConnection):
                 connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=changed))
 
     def incidents(self, since: datetime, *, state: IncidentState | None = None) -> list[Incident]:
-        """Incidents that were last seen at or after `since`, or are not over yet; oldest first."""
+        """Incidents that were last seen, or ended, at or after `since`, or are not over yet; oldest first."""
         table = schema.incidents
-        wanted = (table.c.last_seen >= since) | (table.c.state != str(IncidentState.RESOLVED))
+        until = sa.func.coalesce(table.c.resolved_at, table.c.last_seen)
+        wanted = (until >= since) | (table.c.state != str(IncidentState.RESOLVED))
         return self._incidents_where(wanted & (table.c.state == str(state)) if state else wanted)
 
     def _incidents_where(self, wanted: sa.ColumnElement[bool]) -> list[Incident]:

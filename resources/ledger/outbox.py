@@ -69,6 +69,21 @@ class OutboxLedger(LedgerConnection):
         query = sa.select(table).where(sa.or_(due, abandoned)).order_by(table.c.created_at, table.c.key)
         return [_notification(row) for row in self._all(query)]
 
+    def waiting_answers(self) -> list[tuple[str, str]]:
+        """The key and the thread of every answer that is not settled, oldest first."""
+        table = schema.notifications
+        waits = table.c.state.in_((str(NotificationState.PENDING), str(NotificationState.CLAIMED)))
+        query = sa.select(table.c.key, table.c.thread).where(waits, table.c.thread.is_not(None))
+        return [(row["key"], row["thread"]) for row in self._all(query.order_by(table.c.created_at, table.c.key))]
+
+    def postpone(self, target: str, until: datetime) -> None:
+        """Let everything that waits for a target wait at least until then."""
+        table = schema.notifications
+        sooner = sa.or_(table.c.not_before.is_(None), table.c.not_before < until)
+        waits = (table.c.target == target) & (table.c.state == str(NotificationState.PENDING))
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(table).where(waits, sooner).values(not_before=until))
+
     def claim(self, notification: Notification, claimant: str, now: datetime) -> bool:
         """Take a message for sending. False where another sender took it first."""
         table = schema.notifications

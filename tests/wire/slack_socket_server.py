@@ -24,7 +24,8 @@ APP_TOKEN = "xapp-1-local"
 
 @dataclass
 class SocketServer:
-    """`refusals` are answers to apps.connections.open, used up one a call. `acks` are the envelopes that were taken."""
+    """`refusals` are answers to apps.connections.open, used up one a call: status 0 is no HTTP at all, and with
+    the header Connection the body breaks off. `acks` are the envelopes that were taken."""
 
     base_url: str = ""
     refusals: list[Answer] = field(default_factory=list)
@@ -74,7 +75,7 @@ def slack_socket_server() -> Iterator[SocketServer]:
             request = self.read_request()
             found.opened += 1
             if found.refusals:
-                self.send(found.refusals.pop(0))
+                self._refuse(found.refusals.pop(0))
                 return
             if (
                 request.path != "/api/apps.connections.open"
@@ -86,6 +87,17 @@ def slack_socket_server() -> Iterator[SocketServer]:
             found.tickets.add(ticket)
             url = f"ws://{address[0]}:{address[1]}/link/?ticket={ticket}"
             self.send(Answer(body=json.dumps({"ok": True, "url": url})))
+
+        def _refuse(self, answer: Answer) -> None:
+            if answer.status == 0:
+                self.wfile.write(b"\x00 no status line\r\n\r\n")
+                self.close_connection = True
+            elif "Connection" in answer.headers:
+                self.send_head(answer, {"Content-Length": str(len(answer.payload) + 10)})
+                self.wfile.write(answer.payload)
+                self.close_connection = True
+            else:
+                self.send(answer)
 
     thread = threading.Thread(target=socket.serve_forever, daemon=True)
     thread.start()
