@@ -16,7 +16,7 @@ from perf_pipeline.opened_installation import HomeOption, OpenedInstallation, op
 
 LOOPBACK = "127.0.0.1"
 
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 128
 """Slack needs few. Whoever comes beyond them is answered 503."""
 
 STOP_WITHIN_SECONDS = 10

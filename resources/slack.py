@@ -5,9 +5,8 @@ from __future__ import annotations
 import html
 import re
 import time
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -18,9 +17,6 @@ from resources.reading import SlackError
 from resources.slack_connection import MAX_RATE_LIMIT_WAIT_SECONDS, SlackConnection
 from resources.slack_pictures import can_hold_a_picture, upload_picture, with_note, with_picture
 from resources.slack_refusals import POSTING, RefusedBlocks, RefusedPicture, RefusedThread
-
-if TYPE_CHECKING:
-    from slack_sdk.web import SlackResponse
 
 EVENT_TYPE = "perf_pipeline_message"
 """The `event_type` of the metadata that carries a message's key."""
@@ -108,7 +104,6 @@ class SlackResource(dg.ConfigurableResource):
         """
         connection = self._connection()
         channel = reply_to.channel if reply_to else self._channel_id(connection)
-        bot = connection.call("auth.test")
         page = {
             "channel": channel,
             "oldest": f"{(since - CLOCK_DIFFERENCE).timestamp():.6f}",
@@ -117,12 +112,12 @@ class SlackResource(dg.ConfigurableResource):
         }
         if reply_to is not None:
             try:
-                found = _with_key(key, bot, connection.pages("conversations.replies", **page, ts=reply_to.ts))
+                found = _with_key(key, connection, "conversations.replies", {**page, "ts": reply_to.ts})
             except RefusedThread:
                 found = None
             if found is not None:
                 return PostedMessage(channel, found)
-        found = _with_key(key, bot, connection.pages("conversations.history", **page))
+        found = _with_key(key, connection, "conversations.history", page)
         return None if found is None else PostedMessage(channel, found)
 
     def reactions(self, message: PostedMessage) -> list[Reaction]:
@@ -183,13 +178,18 @@ class SlackResource(dg.ConfigurableResource):
         )
 
 
-def _with_key(key: str, bot: SlackResponse, pages: Iterable[SlackResponse]) -> str | None:
-    """The `ts` of the bot's own message with the key. Another app may give its messages the same metadata."""
-    for page in pages:
+def _with_key(key: str, connection: SlackConnection, method: str, arguments: dict[str, Any]) -> str | None:
+    """The `ts` of the bot's own message with the key in what the method lists. Another app may give its messages the
+    same metadata."""
+    for page in connection.pages(method, **arguments):
         for message in page.get("messages", []):
             metadata = message.get("metadata") or {}
             has_key = (metadata.get("event_payload") or {}).get("key") == key
-            is_own = message.get("user") == bot["user_id"] or message.get("bot_id") == bot.get("bot_id", "")
-            if metadata.get("event_type") == EVENT_TYPE and has_key and is_own:
+            if metadata.get("event_type") == EVENT_TYPE and has_key and _is_own(message, connection):
                 return message["ts"]
     return None
+
+
+def _is_own(message: dict[str, Any], connection: SlackConnection) -> bool:
+    bot = connection.call("auth.test")
+    return message.get("user") == bot["user_id"] or message.get("bot_id") == bot.get("bot_id", "")

@@ -164,12 +164,13 @@ def test_a_click_after_the_time_is_over_is_told_so(slack: Service, book: Ledger)
 
 
 def test_two_people_who_click_at_once_are_told_who_was_first(slack: Service, book: Ledger) -> None:
-    def click_as(person: tuple[str, str]) -> int:
-        member, action = person
-        return click(slack, member=member, action=action, at=f"1795348800.{member}")
+    def click_as(person: tuple[str, str, str]) -> int:
+        member, action, at = person
+        return click(slack, member=member, action=action, at=at)
 
+    people = [("U0ANA", "approve", "1795348800.000001"), ("U0BEN", "decline", "1795348800.000002")]
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(click_as, [("U0ANA", "approve"), ("U0BEN", "decline")])) == [200, 200]
+        assert list(pool.map(click_as, people)) == [200, 200]
     slack.reply(2)
     told = sorted(reply["text"].split(":")[0] for reply in slack.replies)
     assert told[0] == "It is answered already"

@@ -185,6 +185,8 @@ class EverySpanOnce(RuleBasedStateMachine):
         self.source.failure = DOWN if down else None
 
     def run(self, windows: list[Window], effects: int | None) -> None:
+        # No two runs happen at the same moment.
+        self.now += timedelta(seconds=1)
         self.process.life = Lifetime(effects)
         with suppress(Killed):
             self.process.run(windows, self.now)

@@ -55,7 +55,7 @@ def test_the_subject_says_what_is_the_matter() -> None:
     assert subject(Message(title="📊 Daily Performance Summary")) == "📊 Daily Performance Summary"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(messages)
 def test_there_are_never_more_lines_than_content(message: Message) -> None:
     def shows(pieces: tuple[Piece, ...]) -> bool:

@@ -183,10 +183,21 @@ def test_a_failure_while_searching_does_not_speak_of_posting(proxy: FaultProxy) 
 
 def test_an_answer_is_looked_for_in_the_channel_too_as_its_thread_may_have_been_gone(proxy: FaultProxy) -> None:
     metadata = {"event_type": "perf_pipeline_message", "event_payload": {"key": "key"}}
-    history = {"ok": True, "messages": [{"ts": "7.000001", "metadata": metadata}]}
-    proxy.faults = [Answer.refusal("thread_not_found"), Answer(body=json.dumps(history))]
+    history = {"ok": True, "messages": [{"ts": "7.000001", "user": "U0BOT", "metadata": metadata}]}
+    proxy.faults = [Answer.refusal("thread_not_found"), Answer(body=json.dumps(history)), BOT]
     assert resource(proxy).find("key", NOW, ROOT) == PostedMessage("C000000001", "7.000001")
-    assert [method for method, _ in proxy.requests] == ["conversations.replies", "conversations.history"]
+    methods = ["conversations.replies", "conversations.history", "auth.test"]
+    assert [method for method, _ in proxy.requests] == methods
+
+
+def test_a_message_of_another_app_with_our_key_is_not_ours(proxy: FaultProxy) -> None:
+    metadata = {"event_type": "perf_pipeline_message", "event_payload": {"key": "key"}}
+    messages = [{"ts": "7.000001", "user": "U0EVIL", "bot_id": "B0EVIL", "metadata": metadata}]
+    proxy.faults = [Answer(body=json.dumps({"ok": True, "messages": messages})), BOT]
+    assert resource(proxy, channel="C000000001").find("key", NOW) is None
+
+
+BOT = Answer(body=json.dumps({"ok": True, "user_id": "U0BOT", "bot_id": "B0BOT"}))
 
 
 # Reactions

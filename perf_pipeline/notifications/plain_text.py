@@ -26,7 +26,11 @@ def plain_text(message: Message) -> str:
 
 def commands_of(message: Message) -> list[str]:
     """What to type in the place of the buttons, one line each."""
-    return [f"{COMMANDS[button.action]} {button.value}" for button in message.buttons if button.action in COMMANDS]
+    return [
+        f"{COMMANDS[button.action]} {one_line(button.value)}".rstrip()
+        for button in message.buttons
+        if button.action in COMMANDS
+    ]
 
 
 def subject(message: Message) -> str:

@@ -18,6 +18,9 @@ from perf_pipeline.notifications.team_clock import moment as dated_moment
 from perf_pipeline.optimization.standing import Budget, OptimizationStanding
 from perf_pipeline.records import Incident, IncidentState, RequestState
 
+SMALL_FLEET = 7
+"""All optimizations of so many agents are shown: they fit."""
+
 SHOWN_AGENTS, SHOWN_INCIDENTS, SHOWN_OPTIMIZATIONS = 15, 6, 5
 """So many are listed where there are more; the rest are counted. A whole message must fit into Slack's blocks."""
 
@@ -131,10 +134,13 @@ def optimization_sections(standings: Sequence[OptimizationStanding]) -> list[Sec
     if not standings:
         return [section(labelled("Optimization Status", "none requested"))]
     # In the order of the requests where all are shown; else what is still to be decided or done first.
-    few = len(standings) <= SHOWN_OPTIMIZATIONS
+    few = len(standings) <= SMALL_FLEET
     ranked = standings if few else sorted(standings, key=lambda one: not one.state.is_open)
     lines = [optimization_line(one) for one in ranked]
-    return [section(labelled("Optimization Status", "")), listed(lines, SHOWN_OPTIMIZATIONS, "optimization")]
+    return [
+        section(labelled("Optimization Status", "")),
+        listed(lines, SMALL_FLEET if few else SHOWN_OPTIMIZATIONS, "optimization"),
+    ]
 
 
 def spend_line(cost_usd: float, tasks: int, budget: Budget) -> Line:

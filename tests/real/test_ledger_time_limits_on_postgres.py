@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("other servers")]
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 LIMIT_SECONDS = 0.2
-WAITING: LiteralString = """
+WAITING = """
     select 1 from pg_stat_activity
     where wait_event_type = 'Lock' and query like %s and clock_timestamp() - query_start > make_interval(secs => %s)
 """
@@ -47,7 +47,7 @@ def let_wait_beyond_the_limit(address: str, statement: str, ended: Callable[[], 
     ],
     ids=["waiting for its turn", "at work"],
 )
-def test_a_migration_may_take_as_long_as_it_needs(address: str, lock: str, waiting: str) -> None:
+def test_a_migration_may_take_as_long_as_it_needs(address: str, lock: LiteralString, waiting: str) -> None:
     with ThreadPoolExecutor(1) as pool, psycopg.connect(address) as other:
         other.execute(lock)
         opening = pool.submit(Ledger, address)
