@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perf_pipeline.monitoring.gauge import Gauge, GaugeSettings, score_readings
@@ -161,7 +161,8 @@ QUICK = GaugeSettings(
 """Short memories, so that short series pass through every branch."""
 
 
-@given(READINGS, st.integers(1, 200_000))
+@example(values=[0.0, 0.0, 5e-324], spacing=1)
+@given(values=READINGS, spacing=st.integers(1, 200_000))
 def test_scores_lie_between_0_and_1(values: list[float], spacing: int) -> None:
     scores = score_readings([spacing * row for row in range(len(values))], values, QUICK)
     assert ((scores >= 0) & (scores < 1)).all()

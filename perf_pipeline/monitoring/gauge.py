@@ -146,11 +146,12 @@ class Gauge:
         lengths = self.settings.movement_lengths
         if len(self.steps) > lengths[-1]:
             del self.steps[0]
-        if not self.usual_step:
-            return [None] * len(lengths)
         # Two per cent of the usual step, so that standing still is far below every movement, but not infinitely.
+        least = 0.02 * self.usual_step
+        if not least:
+            return [None] * len(lengths)
         return [
-            math.log(sum(self.steps[-length:]) / length + 0.02 * self.usual_step) if len(self.steps) >= length else None
+            math.log(sum(self.steps[-length:]) / length + least) if len(self.steps) >= length else None
             for length in lengths
         ]
 
