@@ -45,7 +45,7 @@ bench-detection: $(INSTALLED) ## Found, missed and false alarms on simulated fle
 	$(BIN)/python -m benchmarks.detection
 
 bench-notifications: $(INSTALLED) ## Senders killed between claim and mark, storms of incidents, and the time from an incident to Slack
-	$(BIN)/python -m benchmarks.notifications
+	$(BIN)/python -W ignore -m benchmarks.notifications --stride 10
 
 screenshots: $(INSTALLED) ## Pictures of Dagster's UI on the demo's data, into .demo/screenshots (needs Chromium)
 	$(BIN)/python -m pytest -m browser tests/browser
