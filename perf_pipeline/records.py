@@ -5,9 +5,11 @@ All times are aware, in UTC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from perf_pipeline.fleet_model import Approval, Severity
 from perf_pipeline.fleet_people import NotificationKind
@@ -176,6 +178,8 @@ class RequestState(StrEnum):
     CANCELLED = "cancelled"
     DECLINED = "declined"
     EXPIRED = "expired"
+    REFUSED = "refused"
+    FAILED = "failed"
 
     @property
     def is_open(self) -> bool:
@@ -183,8 +187,8 @@ class RequestState(StrEnum):
 
     @property
     def came_to_nothing(self) -> bool:
-        """Nothing was run and nothing was spent."""
-        return self in (RequestState.CANCELLED, RequestState.DECLINED, RequestState.EXPIRED)
+        """It is no optimization: the agent's tasks since the last one go on counting."""
+        return not self.is_open and self is not RequestState.FINISHED
 
 
 @dataclass(frozen=True)
@@ -245,3 +249,167 @@ class AnswerRecord:
     at: datetime
     accepted: bool
     reply: str
+
+
+class FeedbackKind(StrEnum):
+    HUMAN = "human"
+    JUDGE = "judge"
+    CODE = "code"
+
+
+@dataclass(frozen=True)
+class TaskFeedback:
+    """What somebody said about a task: about its topmost span, or about its row in agent_state.
+
+    `score` is 0 for wrong to 1 for right, `correction` holds the right output fields.
+    """
+
+    name: str
+    kind: FeedbackKind
+    at: datetime
+    span_id: str | None = None
+    task_id: str | None = None
+    score: float | None = None
+    label: str | None = None
+    explanation: str = ""
+    correction: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class TaskPayload:
+    """What went into a task and what came out, by field; None where the trace does not say."""
+
+    span_id: str
+    inputs: Mapping[str, Any] | None
+    outputs: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """A task with what went in and what came out. `task_status` is that of its row in agent_state."""
+
+    span_id: str
+    trace_id: str
+    agent: str
+    start_time: datetime
+    ok: bool
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any] | None
+    task_id: str | None = None
+    session_id: str | None = None
+    task_status: str | None = None
+    error_type: str | None = None
+    program_version: str | None = None
+
+
+class LabelOrigin(StrEnum):
+    """How it is known what the right answer to a task is."""
+
+    CORRECTION = "correction"
+    ANNOTATION = "annotation"
+    OUTCOME = "outcome"
+    JUDGE = "judge"
+    FILE = "file"
+
+
+@dataclass(frozen=True)
+class LabelledExample:
+    """A task with its right answer. `id` is its span_id, `answered` what the agent said; `failed` says that this was
+    wrong, or nothing. Near-duplicates, and tasks of one session, have the same `group`."""
+
+    id: str
+    inputs: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    origin: LabelOrigin
+    answered: Mapping[str, Any] | None = None
+    failed: bool = False
+    group: str = ""
+    session_id: str | None = None
+    start_time: datetime | None = None
+
+
+class RunOutcome(StrEnum):
+    """How an optimization run ended. Only `promoted` changes what agents run."""
+
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    TOO_FEW_ITEMS = "too_few_items"
+    STALE = "stale"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    INFRASTRUCTURE_FAILURE = "infrastructure_failure"
+
+
+@dataclass(frozen=True)
+class OptimizationRun:
+    """The run of a request. `id` follows from agent, optimizer, data and configuration.
+
+    `baseline` is the version that the candidate is compared with, None for the program as it stands in the code; it is
+    pinned, as are `configuration` and the data, when the run begins. `outcome` is None until the run has ended;
+    `trouble` is why it is interrupted, if it is, and `not_before` when it goes on. `attempts` counts how often it was
+    begun or taken up again. Scores and `gain_points` are points of 100 on the held-out items.
+    """
+
+    request_id: str
+    id: str
+    agent: str
+    optimizer: str
+    cap_usd: float
+    baseline: str | None
+    baseline_sequence: int
+    data_fingerprint: str
+    configuration: Mapping[str, Any]
+    started_at: datetime
+    attempts: int = 1
+    outcome: RunOutcome | None = None
+    said: str = ""
+    version: str | None = None
+    baseline_score: float | None = None
+    candidate_score: float | None = None
+    gain_points: float | None = None
+    held_out_items: int | None = None
+    spent_usd: float = 0.0
+    finished_at: datetime | None = None
+    trouble: str = ""
+    not_before: datetime | None = None
+    cancel_requested_by: str | None = None
+
+    @property
+    def relative_gain(self) -> float | None:
+        """In percent of the baseline's score; None where that is 0 or not known."""
+        if not self.baseline_score or self.gain_points is None:
+            return None
+        return 100 * self.gain_points / self.baseline_score
+
+
+class SpendPurpose(StrEnum):
+    TASK = "task"
+    REFLECTION = "reflection"
+    JUDGE = "judge"
+    GATE = "gate"
+
+
+class SpendState(StrEnum):
+    """`unknown`: nobody heard how the call ended, so that it counts as billed, with all that was reserved for it."""
+
+    RESERVED = "reserved"
+    SETTLED = "settled"
+    NOT_BILLED = "not_billed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ProgramAlias:
+    """Which version an agent runs under a name, such as production; None is the program as it stands in the code.
+
+    `sequence` counts the moves of the alias, so that an older copy of it can be told from a newer one.
+    """
+
+    agent: str
+    name: str
+    version: str | None
+    sequence: int
+    moved_at: datetime
+    moved_by: str
+    reason: str
