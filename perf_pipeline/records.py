@@ -400,6 +400,20 @@ class SpendState(StrEnum):
 
 
 @dataclass(frozen=True)
+class ProgramVersion:
+    """A version of an agent's program, as it was registered. `sha256` is that of its artifact; `parent` is the version
+    that it was made from. One that is quarantined is never run again."""
+
+    agent: str
+    version: str
+    sha256: str
+    run_id: str
+    parent: str | None
+    registered_at: datetime
+    quarantined_because: str | None = None
+
+
+@dataclass(frozen=True)
 class ProgramAlias:
     """Which version an agent runs under a name, such as production; None is the program as it stands in the code.
 

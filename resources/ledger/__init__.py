@@ -12,11 +12,12 @@ import dagster as dg
 from pydantic import Field
 
 from resources.ledger.alerts import AlertLedger
-from resources.ledger.approvals import ApprovalLedger
+from resources.ledger.runs import RunLedger
 from resources.ledger.sources import SourceLedger
+from resources.ledger.spend import SpendLedger
 
 
-class Ledger(SourceLedger, AlertLedger, ApprovalLedger):
+class Ledger(SourceLedger, AlertLedger, RunLedger, SpendLedger):
     """One installation's ledger. Opening it brings its tables up to date."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from filelock import FileLock
+from filelock import Timeout as FileLockTimeout
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.event import listens_for
 
@@ -29,6 +31,40 @@ class LedgerConnection:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[bool]:
+        """Whether this process alone holds `name`, for as long as the block runs. The death of the process frees it.
+
+        `name` is of letters, digits, hyphens and underscores.
+        """
+        database = self._engine.url.database
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.connect() as connection:
+                number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+                held = connection.execute(sa.select(sa.func.pg_try_advisory_lock(number))).scalar_one()
+                # The lock belongs to the session: without this the transaction would stay open for as long.
+                connection.commit()
+                try:
+                    yield held
+                finally:
+                    if held:
+                        connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+                        connection.commit()
+            return
+        if not database:
+            yield True
+            return
+        lock = FileLock(f"{database}.{name}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except FileLockTimeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def _all(self, query: sa.Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:

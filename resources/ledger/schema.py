@@ -200,3 +200,107 @@ slack_requests = sa.Table(
     sa.Column("signature", sa.String, primary_key=True),
     sa.Column("seen_at", UtcTime, nullable=False),
 )
+
+optimization_runs = sa.Table(
+    "optimization_runs",
+    metadata,
+    sa.Column("request_id", sa.String, primary_key=True),
+    sa.Column("id", sa.String, nullable=False),
+    sa.Column("agent", sa.String, nullable=False),
+    sa.Column("optimizer", sa.String, nullable=False),
+    sa.Column("cap_usd", sa.Float, nullable=False),
+    sa.Column("baseline", sa.String),
+    sa.Column("baseline_sequence", sa.Integer, nullable=False),
+    sa.Column("data_fingerprint", sa.String, nullable=False),
+    sa.Column("configuration", sa.JSON, nullable=False),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("outcome", sa.String),
+    sa.Column("said", sa.String, nullable=False),
+    sa.Column("version", sa.String),
+    sa.Column("baseline_score", sa.Float),
+    sa.Column("candidate_score", sa.Float),
+    sa.Column("gain_points", sa.Float),
+    sa.Column("held_out_items", sa.Integer),
+    sa.Column("spent_usd", sa.Float, nullable=False),
+    sa.Column("finished_at", UtcTime),
+    sa.Column("trouble", sa.String, nullable=False),
+    sa.Column("not_before", UtcTime),
+    sa.Column("cancel_requested_by", sa.String),
+    sa.Index("optimization_runs_by_id", "id"),
+)
+
+spend_accounts = sa.Table(
+    "spend_accounts",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    # Nanodollars: billed, and reserved for calls that are under way.
+    sa.Column("committed", sa.BigInteger, nullable=False),
+)
+
+spend = sa.Table(
+    "spend",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("accounts", sa.JSON, nullable=False),
+    sa.Column("purpose", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("call", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reserved", sa.BigInteger, nullable=False),
+    sa.Column("billed", sa.BigInteger, nullable=False),
+    sa.Column("input_tokens", sa.Integer),
+    sa.Column("output_tokens", sa.Integer),
+    sa.Column("reserved_at", UtcTime, nullable=False),
+    sa.Column("settled_at", UtcTime),
+    # Kept until the run has ended, so that one that is taken up again does not pay twice.
+    sa.Column("answer", sa.String),
+    sa.Index("spend_by_run", "run_id", "call"),
+)
+
+program_versions = sa.Table(
+    "program_versions",
+    metadata,
+    sa.Column("agent", sa.String, primary_key=True),
+    sa.Column("version", sa.String, primary_key=True),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("parent", sa.String),
+    sa.Column("registered_at", UtcTime, nullable=False),
+    sa.Column("quarantined_because", sa.String),
+)
+
+program_aliases = sa.Table(
+    "program_aliases",
+    metadata,
+    sa.Column("agent", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("version", sa.String),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("moved_at", UtcTime, nullable=False),
+    sa.Column("moved_by", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+)
+
+program_alias_moves = sa.Table(
+    "program_alias_moves",
+    metadata,
+    sa.Column("agent", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("version", sa.String),
+    sa.Column("moved_at", UtcTime, nullable=False),
+    sa.Column("moved_by", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+)
+
+seen_examples = sa.Table(
+    "seen_examples",
+    metadata,
+    sa.Column("agent", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("part", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("seen_at", UtcTime, nullable=False),
+)

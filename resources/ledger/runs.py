@@ -1,0 +1,151 @@
+"""Optimization runs: begun once a request, interrupted, taken up again, and ended once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from perf_pipeline.records import Notification, OptimizationRun, ProgramAlias, RequestState, RunOutcome
+from resources.ledger import schema
+from resources.ledger.approvals import ApprovalLedger
+from resources.ledger.programs import ProgramLedger
+
+REQUEST_AFTER = {
+    RunOutcome.REFUSED: RequestState.REFUSED,
+    RunOutcome.CANCELLED: RequestState.CANCELLED,
+    RunOutcome.INFRASTRUCTURE_FAILURE: RequestState.FAILED,
+}
+"""What becomes of a request when its run ends; with all other outcomes it is finished."""
+
+MAY_RUN = (str(RequestState.READY), str(RequestState.RUNNING))
+
+CHANGED_AT_THE_END = (
+    "said",
+    "version",
+    "baseline_score",
+    "candidate_score",
+    "gain_points",
+    "held_out_items",
+    "spent_usd",
+    "finished_at",
+    "trouble",
+    "not_before",
+)
+
+
+class RunLedger(ApprovalLedger, ProgramLedger):
+    def begin_run(self, run: OptimizationRun) -> OptimizationRun | None:
+        """Record that a run begins, or is taken up again: then what was pinned before stays, and its attempts count
+        one more. None, and nothing changes, where the request is not to be run, or the run has ended.
+
+        The caller holds `exclusive` for the request, so that no other process runs it.
+        """
+        runs, requests = schema.optimization_runs, schema.optimization_requests
+        with self._engine.connect() as connection, connection.begin() as transaction:
+            started = connection.execute(
+                sa.update(requests)
+                .where(requests.c.id == run.request_id, requests.c.state.in_(MAY_RUN))
+                .values(state=str(RequestState.RUNNING))
+            )
+            insert = self._insert(runs).values(asdict(run)).on_conflict_do_nothing()
+            is_new = connection.execute(insert.returning(runs.c.request_id)).first() is not None
+            if not is_new:
+                again = sa.update(runs).where(runs.c.request_id == run.request_id, runs.c.outcome.is_(None))
+                values = {"attempts": runs.c.attempts + 1, "trouble": "", "not_before": None}
+                is_new = connection.execute(again.values(values)).rowcount == 1
+            if started.rowcount != 1 or not is_new:
+                transaction.rollback()
+                return None
+        return self.optimization_run(run.request_id)
+
+    def optimization_run(self, request_id: str) -> OptimizationRun | None:
+        table = schema.optimization_runs
+        rows = self._all(sa.select(table).where(table.c.request_id == request_id))
+        return _run(rows[0]) if rows else None
+
+    def optimization_runs(self) -> list[OptimizationRun]:
+        """Oldest first."""
+        table = schema.optimization_runs
+        return [_run(row) for row in self._all(sa.select(table).order_by(table.c.started_at, table.c.request_id))]
+
+    def interrupt_run(self, request_id: str, trouble: str, not_before: datetime) -> bool:
+        """Note that the run cannot go on for now. Its request is ready again."""
+        runs, requests = schema.optimization_runs, schema.optimization_requests
+        with self._engine.begin() as connection:
+            noted = connection.execute(
+                sa.update(runs)
+                .where(runs.c.request_id == request_id, runs.c.outcome.is_(None))
+                .values(trouble=trouble, not_before=not_before)
+            )
+            connection.execute(
+                sa.update(requests)
+                .where(requests.c.id == request_id, requests.c.state == str(RequestState.RUNNING))
+                .values(state=str(RequestState.READY))
+            )
+            return noted.rowcount == 1
+
+    def finish_run(
+        self, run: OptimizationRun, *, move: ProgramAlias | None = None, messages: Sequence[Notification] = ()
+    ) -> OptimizationRun | None:
+        """Record how the run ended, with its request, the alias that it moves and the `messages` that say so: all of
+        it or nothing. What the run spent is summed up here.
+
+        Where the alias stands elsewhere than it did when the run began, nothing is moved, and None is given back. So
+        it is where the run has ended before.
+        """
+        runs, requests, spend = schema.optimization_runs, schema.optimization_requests, schema.spend
+        with self._engine.connect() as connection, connection.begin() as transaction:
+            billed = connection.execute(
+                sa.select(sa.func.coalesce(sa.func.sum(spend.c.billed), 0)).where(spend.c.run_id == run.id)
+            ).scalar_one()
+            ended = replace(run, spent_usd=int(billed) / 1e9)
+            done = connection.execute(
+                sa.update(runs)
+                .where(runs.c.request_id == run.request_id, runs.c.outcome.is_(None))
+                .values(_changing(ended))
+            )
+            state = REQUEST_AFTER.get(ended.outcome, RequestState.FINISHED) if ended.outcome else None
+            closed = connection.execute(
+                sa.update(requests)
+                .where(requests.c.id == run.request_id, requests.c.state.in_(MAY_RUN))
+                .values(state=str(state))
+            )
+            moved = move is None or self._move(connection, move)
+            if (done.rowcount, closed.rowcount, moved) != (1, 1, True):
+                transaction.rollback()
+                return None
+            self._enqueue_all(connection, messages)
+        return ended
+
+    def ask_to_cancel(self, request_id: str, person: str) -> RequestState | None:
+        """Note that somebody wants the request to end. One that waits is cancelled at once; a run ends at its next call
+        of a model. What its state is then; None where there is no such request, or it has ended before."""
+        runs, requests = schema.optimization_runs, schema.optimization_requests
+        waiting = (str(RequestState.AWAITING_APPROVAL), str(RequestState.READY))
+        with self._engine.begin() as connection:
+            noted = connection.execute(
+                sa.update(runs)
+                .where(runs.c.request_id == request_id, runs.c.outcome.is_(None))
+                .values(cancel_requested_by=person)
+            )
+            if noted.rowcount == 1:
+                return RequestState.RUNNING
+            ended = connection.execute(
+                sa.update(requests)
+                .where(requests.c.id == request_id, requests.c.state.in_(waiting))
+                .values(state=str(RequestState.CANCELLED))
+            )
+            return RequestState.CANCELLED if ended.rowcount == 1 else None
+
+
+def _changing(run: OptimizationRun) -> dict[str, Any]:
+    """The columns that the end of a run sets."""
+    return {name: getattr(run, name) for name in CHANGED_AT_THE_END} | {"outcome": str(run.outcome)}
+
+
+def _run(row: dict[str, Any]) -> OptimizationRun:
+    return OptimizationRun(**{**row, "outcome": RunOutcome(row["outcome"]) if row["outcome"] else None})
