@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from perf_pipeline.fleet_model import Approval, FleetModel, Hours, Percent, Positive, Severity
 from perf_pipeline.fleet_people import ApprovalsConfig, NotificationsConfig
+from perf_pipeline.fleet_targets import NEEDS_REFLECTION, ModelConfig, OptimizerName, TargetConfig
 
 
 class FleetError(ValueError):
@@ -97,7 +98,7 @@ class ScoreWeights(FleetModel):
 
 
 class OptimizationPolicy(FleetModel):
-    optimizer: str
+    optimizer: OptimizerName
     min_tasks: Annotated[int, Field(ge=1)]
     max_cost_usd: Positive
     approval: Approval
@@ -116,6 +117,8 @@ class AgentConfig(FleetModel):
     policy: str
     latency_objective_ms: Positive
     score_weights: ScoreWeights | None = None
+    monthly_budget_usd: Positive | None = None
+    target: TargetConfig | None = None
 
 
 class SourcesConfig(FleetModel):
@@ -148,6 +151,7 @@ class FleetConfig(FleetModel):
     optimization_policies: dict[str, OptimizationPolicy]
     cool_down_hours: Hours
     monthly_budget_usd: Positive
+    models: dict[str, ModelConfig] = Field(default_factory=dict)
     notifications: NotificationsConfig = NotificationsConfig()
     approvals: ApprovalsConfig = ApprovalsConfig()
     agents: Annotated[tuple[AgentConfig, ...], Field(min_length=1)]
@@ -190,6 +194,30 @@ class FleetConfig(FleetModel):
         if both:
             raise ValueError(f"ignored_agents: {', '.join(both)} is also listed under agents")
         return self
+
+    @model_validator(mode="after")
+    def _targets_can_be_run(self) -> FleetConfig:
+        for agent in self.agents:
+            if agent.target is not None:
+                self._check_target(agent.name, agent.target, self.optimization_policies[agent.policy].optimizer)
+        return self
+
+    def _check_target(self, agent: str, target: TargetConfig, optimizer: str) -> None:
+        place = f"agents: the target of {agent}"
+        for key in ("task_model", "reflection_model", "judge_model"):
+            name = getattr(target, key)
+            if name is not None and name not in self.models:
+                known = ", ".join(self.models) or "none"
+                raise ValueError(f"{place} has {key} {name!r}; models has {known}")
+        if optimizer in NEEDS_REFLECTION and target.reflection_model is None:
+            raise ValueError(f"{place} needs a reflection_model, for {optimizer} rewrites instructions with it")
+        try:
+            target.optimizer_settings(optimizer)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            key = ".".join(["settings", *(str(part) for part in problem["loc"])])
+            reason = str(problem["msg"]).removeprefix("Value error, ")
+            raise ValueError(f"{place}: {key}, for {optimizer}: {reason}") from error
 
     @property
     def agent_names(self) -> tuple[str, ...]:

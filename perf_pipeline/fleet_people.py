@@ -19,6 +19,7 @@ SLACK = "slack"
 class NotificationKind(StrEnum):
     ALERT = "alert"
     APPROVAL = "approval"
+    OPTIMIZATION = "optimization"
     DAILY_SUMMARY = "daily_summary"
     WEEKLY_SUMMARY = "weekly_summary"
     TEST = "test"

@@ -49,6 +49,12 @@ class RailwayError(SourceError):
     system = "Railway"
 
 
+class LedgerError(SourceError):
+    """The ledger's database did not do what it was asked for."""
+
+    system = "The ledger"
+
+
 class MessengerError(SourceError):
     """A channel to people did not take a message, or could not be asked.
 

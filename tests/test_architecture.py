@@ -22,6 +22,7 @@ DECLARATIONS = (
     "perf_pipeline.fleet",
     "perf_pipeline.fleet_model",
     "perf_pipeline.fleet_people",
+    "perf_pipeline.fleet_targets",
     "perf_pipeline.message",
     "perf_pipeline.records",
     "perf_pipeline.tables",

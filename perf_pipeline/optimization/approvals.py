@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.fleet_model import Approval
 from perf_pipeline.fleet_people import Approver
 from perf_pipeline.notifications.team_clock import moment
 from perf_pipeline.records import (
@@ -140,3 +141,14 @@ def _ended(approval: ApprovalRecord, answer: Answer, approver: Approver, timezon
 
 def _words(state: RequestState) -> str:
     return state.replace("_", " ")
+
+
+def reason_not_to_run(request: OptimizationRequest, approval: ApprovalRecord | None) -> str | None:
+    """Why the request may not be run, for lack of consent to exactly this; None where it may."""
+    if request.approval is not Approval.REQUIRED:
+        return None
+    if approval is None or approval.state is not ApprovalState.APPROVED:
+        return "Nobody has approved this request: see 'perf-pipeline approvals'."
+    if approval.fingerprint != fingerprint(request):
+        return "The request is no longer what was approved, so it is not run."
+    return None

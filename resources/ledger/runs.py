@@ -21,6 +21,11 @@ REQUEST_AFTER = {
 }
 """What becomes of a request when its run ends; with all other outcomes it is finished."""
 
+UNFINISHED = schema.optimization_runs.c.outcome.is_(None) | (
+    schema.optimization_runs.c.outcome == str(RunOutcome.INFRASTRUCTURE_FAILURE)
+)
+"""A run that a failure interrupted is taken up again, unless its request has failed for good."""
+
 MAY_RUN = (str(RequestState.READY), str(RequestState.RUNNING))
 
 CHANGED_AT_THE_END = (
@@ -54,8 +59,8 @@ class RunLedger(ApprovalLedger, ProgramLedger):
             insert = self._insert(runs).values(asdict(run)).on_conflict_do_nothing()
             is_new = connection.execute(insert.returning(runs.c.request_id)).first() is not None
             if not is_new:
-                again = sa.update(runs).where(runs.c.request_id == run.request_id, runs.c.outcome.is_(None))
-                values = {"attempts": runs.c.attempts + 1, "trouble": "", "not_before": None}
+                again = sa.update(runs).where(runs.c.request_id == run.request_id, UNFINISHED)
+                values = {"attempts": runs.c.attempts + 1, "outcome": None, "trouble": "", "not_before": None}
                 is_new = connection.execute(again.values(values)).rowcount == 1
             if started.rowcount != 1 or not is_new:
                 transaction.rollback()
@@ -79,7 +84,7 @@ class RunLedger(ApprovalLedger, ProgramLedger):
             noted = connection.execute(
                 sa.update(runs)
                 .where(runs.c.request_id == request_id, runs.c.outcome.is_(None))
-                .values(trouble=trouble, not_before=not_before)
+                .values(outcome=str(RunOutcome.INFRASTRUCTURE_FAILURE), trouble=trouble, not_before=not_before)
             )
             connection.execute(
                 sa.update(requests)
@@ -100,13 +105,11 @@ class RunLedger(ApprovalLedger, ProgramLedger):
         runs, requests, spend = schema.optimization_runs, schema.optimization_requests, schema.spend
         with self._engine.connect() as connection, connection.begin() as transaction:
             billed = connection.execute(
-                sa.select(sa.func.coalesce(sa.func.sum(spend.c.billed), 0)).where(spend.c.run_id == run.id)
+                sa.select(sa.func.coalesce(sa.func.sum(spend.c.billed), 0)).where(spend.c.request_id == run.request_id)
             ).scalar_one()
             ended = replace(run, spent_usd=int(billed) / 1e9)
             done = connection.execute(
-                sa.update(runs)
-                .where(runs.c.request_id == run.request_id, runs.c.outcome.is_(None))
-                .values(_changing(ended))
+                sa.update(runs).where(runs.c.request_id == run.request_id, UNFINISHED).values(_changing(ended))
             )
             state = REQUEST_AFTER.get(ended.outcome, RequestState.FINISHED) if ended.outcome else None
             closed = connection.execute(
@@ -126,10 +129,11 @@ class RunLedger(ApprovalLedger, ProgramLedger):
         of a model. What its state is then; None where there is no such request, or it has ended before."""
         runs, requests = schema.optimization_runs, schema.optimization_requests
         waiting = (str(RequestState.AWAITING_APPROVAL), str(RequestState.READY))
+        open_requests = sa.select(requests.c.id).where(requests.c.state == str(RequestState.RUNNING))
         with self._engine.begin() as connection:
             noted = connection.execute(
                 sa.update(runs)
-                .where(runs.c.request_id == request_id, runs.c.outcome.is_(None))
+                .where(runs.c.request_id == request_id, UNFINISHED, runs.c.request_id.in_(open_requests))
                 .values(cancel_requested_by=person)
             )
             if noted.rowcount == 1:

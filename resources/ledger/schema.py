@@ -242,7 +242,7 @@ spend = sa.Table(
     "spend",
     metadata,
     sa.Column("id", sa.String, primary_key=True),
-    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("request_id", sa.String, nullable=False),
     sa.Column("accounts", sa.JSON, nullable=False),
     sa.Column("purpose", sa.String, nullable=False),
     sa.Column("model", sa.String, nullable=False),
@@ -256,7 +256,7 @@ spend = sa.Table(
     sa.Column("settled_at", UtcTime),
     # Kept until the run has ended, so that one that is taken up again does not pay twice.
     sa.Column("answer", sa.String),
-    sa.Index("spend_by_run", "run_id", "call"),
+    sa.Index("spend_by_request", "request_id", "call"),
 )
 
 program_versions = sa.Table(

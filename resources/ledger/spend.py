@@ -7,15 +7,18 @@ transaction: whichever threads, processes or machines pay out of an account, its
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from perf_pipeline.records import SpendPurpose, SpendState
 from resources.ledger import schema
 from resources.ledger.connection import LedgerConnection
+from resources.reading import LedgerError
 
 NANODOLLARS = 1_000_000_000
 
@@ -40,9 +43,12 @@ class Spent:
 
 
 class SpendLedger(LedgerConnection):
+    """Raises LedgerError where the database fails: no other error may reach an optimizer, which would take it for a
+    wrong answer."""
+
     def reserve_spend(
         self,
-        run_id: str,
+        request_id: str,
         limits: Mapping[str, int],
         purpose: str,
         model: str,
@@ -53,7 +59,7 @@ class SpendLedger(LedgerConnection):
         """Set the worst case of a call aside in all accounts of `limits`, which say how much each may hold."""
         accounts, runs = schema.spend_accounts, schema.optimization_runs
         reservation = uuid.uuid4().hex
-        with self._engine.connect() as connection, connection.begin() as transaction:
+        with _outages(), self._engine.connect() as connection, connection.begin() as transaction:
             for account, limit in sorted(limits.items()):
                 opened = self._insert(accounts).values(id=account, committed=0).on_conflict_do_nothing()
                 connection.execute(opened)
@@ -66,14 +72,14 @@ class SpendLedger(LedgerConnection):
                     transaction.rollback()
                     return Reservation(None, refused_by=account)
             asked = sa.select(runs.c.cancel_requested_by).where(
-                runs.c.id == run_id, runs.c.cancel_requested_by.is_not(None)
+                runs.c.request_id == request_id, runs.c.cancel_requested_by.is_not(None)
             )
             if cancelled := connection.execute(asked).scalar():
                 transaction.rollback()
                 return Reservation(None, cancelled_by=cancelled)
             row = {
                 "id": reservation,
-                "run_id": run_id,
+                "request_id": request_id,
                 "accounts": list(limits),
                 "purpose": purpose,
                 "model": model,
@@ -102,7 +108,7 @@ class SpendLedger(LedgerConnection):
         False, and nothing changes, where the reservation was settled before.
         """
         table, accounts = schema.spend, schema.spend_accounts
-        with self._engine.begin() as connection:
+        with _outages(), self._engine.begin() as connection:
             row = connection.execute(sa.select(table.c.reserved, table.c.accounts).where(table.c.id == reservation))
             reserved, held = row.one()
             billed = reserved if state is SpendState.UNKNOWN else nanodollars
@@ -128,39 +134,46 @@ class SpendLedger(LedgerConnection):
                 )
             return True
 
-    def give_up_reservations(self, run_id: str, now: datetime) -> int:
+    def give_up_reservations(self, request_id: str, now: datetime) -> int:
         """Count the calls of a process that is gone as billed: nobody will hear how they ended. How many these were."""
         table = schema.spend
-        open_calls = sa.update(table).where(table.c.run_id == run_id, table.c.state == str(SpendState.RESERVED))
-        with self._engine.begin() as connection:
+        open_calls = sa.update(table).where(table.c.request_id == request_id, table.c.state == str(SpendState.RESERVED))
+        with _outages(), self._engine.begin() as connection:
             values = {"state": str(SpendState.UNKNOWN), "settled_at": now}
             return connection.execute(open_calls.values(values)).rowcount
 
-    def paid_answers(self, run_id: str) -> dict[str, list[str]]:
-        """The answers that the run has paid for, by call, oldest first."""
+    def paid_answers(self, request_id: str) -> dict[str, list[str]]:
+        """The answers that the request's run has paid for, by call, oldest first."""
         table = schema.spend
-        query = sa.select(table.c.call, table.c.answer).where(table.c.run_id == run_id, table.c.answer.is_not(None))
+        query = sa.select(table.c.call, table.c.answer).where(
+            table.c.request_id == request_id, table.c.answer.is_not(None)
+        )
+        with _outages():
+            rows = self._all(query.order_by(table.c.settled_at, table.c.id))
         answers: dict[str, list[str]] = {}
-        for row in self._all(query.order_by(table.c.settled_at, table.c.id)):
+        for row in rows:
             answers.setdefault(row["call"], []).append(row["answer"])
         return answers
 
-    def forget_answers(self, run_id: str) -> None:
+    def forget_answers(self, request_id: str) -> None:
         """Drop the texts of a run's answers: it has ended, and they may hold what customers wrote."""
         with self._engine.begin() as connection:
-            connection.execute(sa.update(schema.spend).where(schema.spend.c.run_id == run_id).values(answer=None))
+            connection.execute(
+                sa.update(schema.spend).where(schema.spend.c.request_id == request_id).values(answer=None)
+            )
 
     def committed_spend(self, account: str) -> int:
         """Nanodollars that were billed to the account, or are reserved."""
         table = schema.spend_accounts
-        rows = self._all(sa.select(table.c.committed).where(table.c.id == account))
+        with _outages():
+            rows = self._all(sa.select(table.c.committed).where(table.c.id == account))
         return rows[0]["committed"] if rows else 0
 
-    def spent_by_purpose(self, run_id: str) -> list[Spent]:
+    def spent_by_purpose(self, request_id: str) -> list[Spent]:
         table = schema.spend
         query = (
             sa.select(table.c.purpose, sa.func.count().label("calls"), sa.func.sum(table.c.billed).label("billed"))
-            .where(table.c.run_id == run_id, table.c.state != str(SpendState.NOT_BILLED))
+            .where(table.c.request_id == request_id, table.c.state != str(SpendState.NOT_BILLED))
             .group_by(table.c.purpose)
             .order_by(table.c.purpose)
         )
@@ -169,3 +182,14 @@ class SpendLedger(LedgerConnection):
             Spent(SpendPurpose(row["purpose"]), row["calls"], int(row["billed"]) / NANODOLLARS)
             for row in self._all(query)
         ]
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise LedgerError(
+            f"The ledger cannot record what is spent ({reason}): see its database.", retryable=True
+        ) from error

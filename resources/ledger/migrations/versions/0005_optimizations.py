@@ -45,7 +45,7 @@ def upgrade() -> None:
     op.create_table(
         "spend",
         sa.Column("id", sa.String, primary_key=True),
-        sa.Column("run_id", sa.String, nullable=False),
+        sa.Column("request_id", sa.String, nullable=False),
         sa.Column("accounts", sa.JSON, nullable=False),
         sa.Column("purpose", sa.String, nullable=False),
         sa.Column("model", sa.String, nullable=False),
@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("settled_at", TIME),
         sa.Column("answer", sa.String),
     )
-    op.create_index("spend_by_run", "spend", ["run_id", "call"])
+    op.create_index("spend_by_request", "spend", ["request_id", "call"])
     op.create_table(
         "program_versions",
         sa.Column("agent", sa.String, primary_key=True),

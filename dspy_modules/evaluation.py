@@ -1,0 +1,92 @@
+"""What a program scores on examples. A failing model or metric ends the evaluation; it is never a score of 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+
+from dspy_modules.programs import Program
+from dspy_modules.run_models import Model
+from dspy_modules.stop_signals import InfrastructureFailure
+
+Metric = Callable[[dspy.Example, dspy.Prediction], Any]
+"""A user's metric: a score from 0 to 1, true or false, or a pair of a score and feedback in words."""
+
+Judge = Callable[[dspy.Example, dspy.Prediction], "Judgement"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`score` is 0 to 1."""
+
+    score: float
+    feedback: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How the program did at an example: `answer` by field, None where it failed with `error`."""
+
+    judgement: Judgement
+    answer: Mapping[str, Any] | None
+    error: str | None = None
+
+
+def judge_with(metric: Metric, name: str) -> Judge:
+    """The metric, checked: it must give a score from 0 to 1. Raises InfrastructureFailure where it does not."""
+
+    def judge(example: dspy.Example, prediction: dspy.Prediction) -> Judgement:
+        try:
+            given = metric(example, prediction)
+        except Exception as error:
+            raise _broken(name, f"it raised {type(error).__name__}: {error}") from error
+        score, feedback = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        if isinstance(given, dspy.Prediction):
+            score, feedback = given.get("score"), given.get("feedback")
+        try:
+            number = float(score)  # pyright: ignore[reportArgumentType]
+        except (TypeError, ValueError) as error:
+            raise _broken(name, f"it gave {given!r}") from error
+        if math.isnan(number) or not 0 <= number <= 1:
+            raise _broken(name, f"it gave {number:g}")
+        return Judgement(number, str(feedback) if feedback else f"This answer got a score of {number:g}.")
+
+    return judge
+
+
+def evaluate(
+    program: Program, examples: Sequence[dspy.Example], judge: Judge, model: Model, threads: int
+) -> list[Scored]:
+    """How the program does at each example, in their order.
+
+    A program that raises for an example scores 0 there. Raises RunStopped, whatever other threads still do.
+    """
+
+    def score(example: dspy.Example) -> Scored:
+        try:
+            prediction = program(**example.inputs())
+        except Exception as error:  # noqa: BLE001 (a failing program is what is measured; stop signals pass)
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            return Scored(Judgement(0.0, f"The program failed with {words}"), None, words)
+        return Scored(judge(example, prediction), prediction.toDict())
+
+    with dspy.context(lm=model):
+        pool = ThreadPoolExecutor(threads)
+        try:
+            waiting = [pool.submit(copy_context().run, score, example) for example in examples]
+            return [future.result() for future in waiting]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _broken(name: str, what: str) -> InfrastructureFailure:
+    return InfrastructureFailure(
+        f"The metric {name} must give a score from 0 to 1, alone or with feedback, for every prediction: {what}.",
+        is_lasting=True,
+    )
