@@ -19,6 +19,7 @@ from perf_pipeline.notifications.approval_messages import (
 from perf_pipeline.notifications.outbox import key_at, to_targets
 from perf_pipeline.notifications.routing import targets_of
 from perf_pipeline.optimization.approvals import Verdict, answered, expired, is_late, judge, question
+from perf_pipeline.optimization.standing import measured_gains
 from perf_pipeline.records import (
     Answer,
     AnswerRecord,
@@ -27,6 +28,7 @@ from perf_pipeline.records import (
     Notification,
     NotificationState,
     OptimizationRequest,
+    OptimizationRun,
     RequestState,
 )
 from resources.ledger import Ledger
@@ -68,11 +70,12 @@ class Attempt:
 def ask_for_approvals(book: Ledger, fleet: FleetConfig, now: datetime) -> list[str]:
     """Ask about the requests that wait for approval and were not asked about yet; their agents."""
     asked = {approval.request_id for approval in book.approvals()}
+    runs = book.optimization_runs()
     agents = []
     for request in book.optimization_requests():
         if request.state is RequestState.AWAITING_APPROVAL and request.id not in asked:
             approval = question(request, fleet, now)
-            message = approval_message(request, approval, _prospect(request, fleet), fleet)
+            message = approval_message(request, approval, _prospect(request, runs, fleet), fleet)
             if book.ask_approval(approval, _to_people(question_key(request.id), message, request, fleet, now)):
                 agents.append(request.agent)
     return agents
@@ -219,10 +222,11 @@ def _waiting(book: Ledger) -> list[tuple[ApprovalRecord, OptimizationRequest]]:
     ]
 
 
-def _prospect(request: OptimizationRequest, fleet: FleetConfig) -> Prospect:
+def _prospect(request: OptimizationRequest, runs: Iterable[OptimizationRun], fleet: FleetConfig) -> Prospect:
     agent = fleet.agent(request.agent)
     policy = fleet.optimization_policy(agent) if agent else None
-    return Prospect(policy.expected_improvement if policy and policy.optimizer == request.optimizer else None)
+    expected = policy.expected_improvement if policy and policy.optimizer == request.optimizer else None
+    return Prospect(expected, measured_gains(runs, request.optimizer))
 
 
 def _outcome(

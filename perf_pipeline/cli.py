@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from perf_pipeline.backtest_command import backtest
 from perf_pipeline.incident_commands import ack, incidents, silence, silences, unsilence
 from perf_pipeline.notify_command import app as notify
+from perf_pipeline.optimization_commands import cancel, optimizations, programs, rollback
 from perf_pipeline.people_commands import approvals, approve, decline
 from perf_pipeline.serve_command import serve
 
@@ -25,7 +26,12 @@ HomeOption = Annotated[Path, typer.Option(help="Folder of the installation: lake
 DEMO_HOME = Path(".demo")
 EXTERNAL_SYSTEMS = ("PHOENIX_", "SUPABASE_", "RAILWAY_", "SLACK_", "PERF_PIPELINE_")
 
-for command in (backtest, approvals, approve, decline, incidents, ack, silence, silences, unsilence, serve):
+COMMANDS = (
+    *(backtest, incidents, ack, silence, silences, unsilence),
+    *(approvals, approve, decline, optimizations, cancel, programs, rollback),
+    serve,
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(notify, name="notify")
 

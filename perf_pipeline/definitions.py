@@ -15,6 +15,7 @@ from perf_pipeline.assets.change_events import change_events_asset
 from perf_pipeline.assets.daily_summary import daily_summary_asset
 from perf_pipeline.assets.detector_states import detector_states_asset
 from perf_pipeline.assets.optimization_decisions import optimization_decisions_asset
+from perf_pipeline.assets.optimization_runs import optimization_runs_asset
 from perf_pipeline.assets.raw_logs import raw_logs_asset
 from perf_pipeline.assets.raw_spans import raw_spans_asset
 from perf_pipeline.assets.task_counts import task_counts_asset
@@ -22,12 +23,13 @@ from perf_pipeline.assets.task_states import task_states_asset
 from perf_pipeline.assets.weekly_summary import weekly_summary_asset
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
-from perf_pipeline.jobs import monitoring_job, summary_job, weekly_job
+from perf_pipeline.jobs import monitoring_job, optimization_job, summary_job, weekly_job
 from perf_pipeline.schedules import daily_summary_schedule, monitoring_schedule, weekly_summary_schedule
 from perf_pipeline.sensors.alertmanager import alertmanager_sensors
 from perf_pipeline.sensors.approvals import approvals_sensor
 from perf_pipeline.sensors.missing_windows import missing_windows_sensor
 from perf_pipeline.sensors.notifications import notifications_sensor
+from perf_pipeline.sensors.optimization_launches import optimization_launches_sensor
 from perf_pipeline.sensors.optimization_requests import optimization_requests_sensor
 from perf_pipeline.settings import read_settings
 
@@ -49,16 +51,18 @@ def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Defini
                 detector_states_asset(fleet),
                 anomalies_asset(fleet),
                 optimization_decisions_asset(fleet),
+                optimization_runs_asset(fleet),
                 daily_summary_asset(fleet),
                 weekly_summary_asset(fleet),
             ],
-            jobs=[monitoring_job(), summary_job(), weekly_job()],
+            jobs=[monitoring_job(), summary_job(), weekly_job(), optimization_job()],
             schedules=[monitoring_schedule(fleet), daily_summary_schedule(fleet), weekly_summary_schedule(fleet)],
             sensors=[
                 missing_windows_sensor(fleet),
                 notifications_sensor(fleet),
                 optimization_requests_sensor(fleet),
                 approvals_sensor(fleet),
+                optimization_launches_sensor(fleet),
                 *alertmanager_sensors(fleet),
             ],
             resources=dict(resources),

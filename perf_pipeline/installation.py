@@ -59,7 +59,11 @@ def _span_source(settings: Settings, phoenix: PhoenixSettings | None, fleet: Fle
             "Phoenix's database, such as postgresql://reader:password@host:5432/phoenix, or choose another road."
         )
     if phoenix is None:
-        return SpanFilesResource(folder=str(settings.inbox / "spans"), agent_attributes=attributes)
+        return SpanFilesResource(
+            folder=str(settings.inbox / "spans"),
+            agent_attributes=attributes,
+            feedback_file=str(settings.inbox / "feedback.jsonl"),
+        )
     return PhoenixResource(
         endpoint=phoenix.endpoint,
         project=phoenix.project,

@@ -1,6 +1,6 @@
-"""The jobs: one over all assets on windows, one for each summary. All run in one process.
+"""The jobs: one over all assets on windows, one for each summary, one for optimizations. Each run is one process.
 
-Starting a process costs seconds a step, and a cycle's steps take a fraction of one.
+Starting another one for each step costs seconds, and a cycle's steps take a fraction of one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from perf_pipeline.tables import DAILY_SUMMARY, TABLES, WEEKLY_SUMMARY
 MONITORING = "monitoring"
 SUMMARY = "summary"
 WEEKLY = "weekly"
+OPTIMIZATION = "optimization"
+
+OPTIMIZATION_RUNS = "optimization_runs"
+LONGEST_OPTIMIZATION_SECONDS = 24 * 3600
 
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -47,6 +51,17 @@ def weekly_job() -> dg.UnresolvedAssetJobDefinition:
         selection=[WEEKLY_SUMMARY.name],
         executor_def=dg.in_process_executor,
         description="The weekly summary of one week.",
+    )
+
+
+def optimization_job() -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        OPTIMIZATION,
+        selection=[OPTIMIZATION_RUNS],
+        executor_def=dg.in_process_executor,
+        # Above the limit of dagster.yaml, which is made for windows.
+        run_tags={"dagster/max_runtime": str(LONGEST_OPTIMIZATION_SECONDS)},
+        description="Runs one optimization request; launched again, it goes on where it was.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The partitions of the assets: windows, days and weeks, all in UTC."""
+"""The partitions of the assets: windows, days and weeks, all in UTC, and optimization requests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import dagster as dg
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.windows import KEY_FORMAT
+
+OPTIMIZATION_REQUESTS = dg.DynamicPartitionsDefinition(name="optimization_requests")
+"""One partition a request to optimize an agent; the key is its ID."""
 
 CRON_WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 

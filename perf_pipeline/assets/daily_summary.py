@@ -92,6 +92,7 @@ def day_report(
     found = findings_of(day, store.read(ANOMALIES, day.start, day.end))
     incidents = incidents_in(day, book.incidents(day.start))
     requests = book.optimization_requests()
+    runs = {run.request_id: run for run in book.optimization_runs()}
     summary = summarize_day(day, metrics, found, incidents, requests, fleet.agent_names)
     closed = windows_between(max(day.start, fleet.history_start_utc), min(day.end, now), fleet.window)
     report = DayReport(
@@ -104,8 +105,8 @@ def day_report(
         scores=scores_in_parts(metrics, day, BARS_A_DAY),
         anomalies=found,
         incidents=incidents,
-        optimizations=[standing_of(one, fleet) for one in latest_requests(requests, day.start, day.end).values()],
-        budget=budget_at_end(requests, day.end, fleet),
+        optimizations=[standing_of(one, fleet, runs) for one in latest_requests(requests, day.start, day.end).values()],
+        budget=budget_at_end(requests, runs.values(), day.end, fleet),
         sources=completeness(book.health(day.start, day.end), closed),
         attention=attention_now(book, now),
         drawn=agents_to_draw(summary),

@@ -17,6 +17,7 @@ from perf_pipeline.optimization.policy import (
     committed_this_month,
     decide,
     latest_optimizations,
+    spent_by_request,
 )
 from perf_pipeline.records import IncidentState, SourceHealth, SourceStatus
 from perf_pipeline.tables import ANOMALIES, OPTIMIZATION_DECISIONS
@@ -36,17 +37,19 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         with ledger.open() as book:
             requests = book.optimization_requests()
             approvals = book.approvals()
+            runs = book.optimization_runs()
             health = book.health(windows[0].start, windows[-1].end)
             failing = any(
                 incident.family == "data" and incident.agent == "source:spans"
                 for incident in book.incidents(now, state=IncidentState.OPEN)
             )
-        committed = committed_this_month(requests, now.astimezone(ZoneInfo(fleet.timezone)))
+        local_now = now.astimezone(ZoneInfo(fleet.timezone))
+        committed = committed_this_month(requests, local_now, spent_by_request(runs))
         optimized = latest_optimizations(requests)
         rows = []
         for window in windows:
             completed = completed_tasks(task_counts, window, health, optimized)
-            decisions = decide(fleet, completed, requests, committed, failing, now, approvals)
+            decisions = decide(fleet, completed, requests, committed, failing, now, approvals, runs)
             rows += [_row(window, decision) for decision in decisions]
         frame = OPTIMIZATION_DECISIONS.conform(pd.DataFrame(rows))
         newest = frame[frame["window_start"] == frame["window_start"].max()]

@@ -91,6 +91,7 @@ def week_report(key: str, store: Lake, book: Ledger, fleet: FleetConfig, now: da
     metrics = store.read(SUMMED_UP, before.start, week.end)
     incidents = incidents_in(week, book.incidents(week.start))
     requests = book.optimization_requests()
+    runs = {run.request_id: run for run in book.optimization_runs()}
     closed = windows_between(max(week.start, fleet.history_start_utc), min(week.end, now), fleet.window)
     return WeekReport(
         week=week,
@@ -99,8 +100,8 @@ def week_report(key: str, store: Lake, book: Ledger, fleet: FleetConfig, now: da
         summary=summarize_week(week, before, metrics, incidents, requests, fleet.agent_names, fleet.window, now),
         scores=scores_in_parts(metrics, week, BARS_A_WEEK),
         incidents=incidents,
-        optimizations=[standing_of(one, fleet) for one in requests_in(requests, week.start, week.end)],
-        budget=budget_at_end(requests, week.end, fleet),
+        optimizations=[standing_of(one, fleet, runs) for one in requests_in(requests, week.start, week.end)],
+        budget=budget_at_end(requests, runs.values(), week.end, fleet),
         sources=completeness(book.health(week.start, week.end), closed),
         attention=attention_now(book, now),
     )

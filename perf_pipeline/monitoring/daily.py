@@ -26,6 +26,8 @@ STATE_WORDS = {
     RequestState.CANCELLED: "cancelled",
     RequestState.DECLINED: "declined",
     RequestState.EXPIRED: "not approved in time",
+    RequestState.REFUSED: "could not be run",
+    RequestState.FAILED: "failed",
 }
 
 

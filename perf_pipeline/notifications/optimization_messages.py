@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from perf_pipeline.fleet import FleetConfig
@@ -26,8 +27,15 @@ TITLES = {
 }
 
 
-def result_messages(run: OptimizationRun, fleet: FleetConfig, now: datetime) -> tuple[Notification, ...]:
-    """The message to each target that hears of optimizations. Raises ValueError for a run that has not ended."""
+def result_messages(
+    run: OptimizationRun, fleet: FleetConfig, now: datetime, *, failed: str | None = None
+) -> tuple[Notification, ...]:
+    """The message to each target that hears of optimizations. `failed` is why a run is given up.
+
+    Raises ValueError for a run that has not ended.
+    """
+    if failed:
+        run = replace(run, outcome=RunOutcome.INFRASTRUCTURE_FAILURE, said=failed)
     agent = fleet.agent(run.agent)
     asked = agent is not None and fleet.optimization_policy(agent).approval is Approval.REQUIRED
     targets = targets_of(fleet.notifications, NotificationKind.OPTIMIZATION, [run.agent])

@@ -16,7 +16,7 @@ from perf_pipeline.notifications.safe_text import one_line, shorten
 from perf_pipeline.notifications.team_clock import duration
 from perf_pipeline.notifications.team_clock import moment as dated_moment
 from perf_pipeline.optimization.standing import Budget, OptimizationStanding
-from perf_pipeline.records import Incident, IncidentState, RequestState
+from perf_pipeline.records import Incident, IncidentState, RequestState, RunOutcome
 
 SMALL_FLEET = 7
 """All optimizations of so many agents are shown: they fit."""
@@ -126,7 +126,9 @@ def optimization_line(standing: OptimizationStanding) -> Line:
         low, high = standing.predicted
         parts.append(f"predicted {low:g}% better" if low == high else f"predicted {low:g} to {high:g}% better")
     if standing.state is RequestState.FINISHED:
-        parts.append("gain not measured yet" if standing.gain is None else f"measured {standing.gain:+.0f}%")
+        kept = standing.outcome not in (None, RunOutcome.PROMOTED)
+        measured = "gain not measured yet" if standing.gain is None else f"measured {standing.gain:+.0f}%"
+        parts.append("stays as it was: nothing was proven to be better" if kept else measured)
     return line(f"{name_of(standing.agent)}: {', '.join(parts)}")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from perf_pipeline.fleet import AgentConfig, Approval, FleetConfig
-from perf_pipeline.records import ApprovalRecord, OptimizationRequest, RequestState
+from perf_pipeline.records import ApprovalRecord, OptimizationRequest, OptimizationRun, RequestState
 
 
 class Choice(StrEnum):
@@ -42,6 +43,8 @@ class CompletedTasks:
 
 NO_TASKS = CompletedTasks(0, 0)
 
+NO_TARGET = "it is monitored only: fleet.yaml names no target for it, so there is nothing to optimize"
+
 
 def latest_optimizations(requests: Iterable[OptimizationRequest]) -> dict[str, datetime]:
     """When each agent's latest optimization was requested (UTC). One that came to nothing was none."""
@@ -60,18 +63,21 @@ def decide(
     open_data_incident: bool,
     now: datetime,
     approvals: Sequence[ApprovalRecord] = (),
+    runs: Sequence[OptimizationRun] = (),
 ) -> list[Decision]:
     """One decision for each agent of the fleet file, in its order.
 
     `completed_tasks` holds the agents with rows in agent_state, or is None where these could not be read;
     `committed_usd` is what this month's requests may cost at most; each decision to optimize commits its cap before
-    the next agent is looked at. An agent below its threshold is not eligible; one that reached it, or whose last
-    optimization is still in flight, waits while a guard stands in the way. `approvals` say when people turned a request
-    down, or let it expire.
+    the next agent is looked at. An agent without a target, or below its threshold, is not eligible; one that reached
+    it, or whose last optimization is still in flight, waits while a guard stands in the way. `approvals` say when
+    people turned a request down, or let it expire, and `runs` when one ended without being an optimization.
     """
     decisions: list[Decision] = []
     for agent in fleet.agents:
-        decision = _decide(agent, fleet, completed_tasks, requests, committed_usd, open_data_incident, now, approvals)
+        decision = _decide(
+            agent, fleet, completed_tasks, requests, committed_usd, open_data_incident, now, approvals, runs
+        )
         if decision.decision is Choice.OPTIMIZE:
             committed_usd += decision.max_cost_usd
         decisions.append(decision)
@@ -87,6 +93,7 @@ def _decide(
     open_data_incident: bool,
     now: datetime,
     approvals: Sequence[ApprovalRecord],
+    runs: Sequence[OptimizationRun],
 ) -> Decision:
     policy = fleet.optimization_policy(agent)
     own = sorted((request for request in requests if request.agent == agent.name), key=lambda r: r.requested_at)
@@ -104,7 +111,7 @@ def _decide(
         guards.append(f"an optimization is in flight ({in_flight[-1].state.replace('_', ' ')})")
     elif last_optimized and now < (again := last_optimized + cool_down):
         guards.append(f"cooling down until {again:%Y-%m-%d %H:%M} UTC")
-    elif (refusal := _latest_refusal(own, approvals)) and now < (again := refusal.at + cool_down):
+    elif (refusal := _latest_refusal(own, approvals, runs)) and now < (again := refusal.at + cool_down):
         guards.append(f"the last request {refusal.words}; it is not asked again before {again:%Y-%m-%d %H:%M} UTC")
     if committed_usd + policy.max_cost_usd > fleet.monthly_budget_usd:
         guards.append(
@@ -112,9 +119,19 @@ def _decide(
             f"(${committed_usd:g} committed)"
         )
 
+    if agent.monthly_budget_usd is not None:
+        own_usd = committed_this_month(own, now.astimezone(ZoneInfo(fleet.timezone)), spent_by_request(runs))
+        if own_usd + policy.max_cost_usd > agent.monthly_budget_usd:
+            guards.append(
+                f"${policy.max_cost_usd:g} more would exceed the agent's budget of ${agent.monthly_budget_usd:g} "
+                f"a month (${own_usd:g} committed)"
+            )
+
     reached = completed.since_optimization >= policy.min_tasks
     count = f"{completed.since_optimization} completed tasks since the last optimization, {policy.min_tasks} are needed"
-    if completed_tasks is None:
+    if agent.target is None:
+        choice, reasons = Choice.NOT_ELIGIBLE, (NO_TARGET,)
+    elif completed_tasks is None:
         choice, reasons = Choice.WAIT, tuple(guards)
     elif not reached and not in_flight:
         choice, reasons = Choice.NOT_ELIGIBLE, (count, *guards)
@@ -145,16 +162,25 @@ class _Refusal:
     words: str
 
 
-def _latest_refusal(requests: Sequence[OptimizationRequest], approvals: Sequence[ApprovalRecord]) -> _Refusal | None:
+def _latest_refusal(
+    requests: Sequence[OptimizationRequest], approvals: Sequence[ApprovalRecord], runs: Sequence[OptimizationRun]
+) -> _Refusal | None:
     approval_of = {approval.request_id: approval for approval in approvals}
+    run_of = {run.request_id: run for run in runs}
     refusals = []
     for request in requests:
+        approval, run = approval_of.get(request.id), run_of.get(request.id)
         if request.state in (RequestState.DECLINED, RequestState.EXPIRED):
-            approval = approval_of.get(request.id)
             ended = (approval.answered_at or approval.expires_at) if approval else request.requested_at
             by = f" by {approval.answered_by}" if approval and approval.answered_by else ""
             words = f"was declined{by}" if request.state is RequestState.DECLINED else "expired unanswered"
-            refusals.append(_Refusal(ended, words))
+        elif request.state in (RequestState.REFUSED, RequestState.FAILED, RequestState.CANCELLED):
+            ended = (run.finished_at if run else None) or request.requested_at
+            reason = f" ({run.said.rstrip('.')})" if run and run.said else ""
+            words = f"{'was ' if request.state is not RequestState.FAILED else ''}{request.state}{reason}"
+        else:
+            continue
+        refusals.append(_Refusal(ended, words))
     return max(refusals, key=lambda refusal: refusal.at, default=None)
 
 
@@ -166,11 +192,25 @@ def _consent(approval: Approval, fleet: FleetConfig) -> str:
     return "asks for approval"
 
 
-def committed_this_month(requests: Sequence[OptimizationRequest], local_now: datetime) -> float:
-    """What the requests of `local_now`'s calendar month, in its time zone, may cost at most, in US dollars."""
+def committed_this_month(
+    requests: Sequence[OptimizationRequest], local_now: datetime, spent: Mapping[str, float] | None = None
+) -> float:
+    """What the requests of `local_now`'s calendar month, in its time zone, may still cost or have cost, in US dollars.
+
+    `spent` says what those that were run have spent so far, by request. One that is open counts with its cap.
+    """
+    known = spent or {}
     return sum(
-        request.max_cost_usd
+        request.max_cost_usd if request.state.is_open else known.get(request.id, _unknown_cost(request))
         for request in requests
-        if not request.state.came_to_nothing
-        and request.requested_at.astimezone(local_now.tzinfo).strftime("%Y-%m") == local_now.strftime("%Y-%m")
+        if request.requested_at.astimezone(local_now.tzinfo).strftime("%Y-%m") == local_now.strftime("%Y-%m")
     )
+
+
+def spent_by_request(runs: Iterable[OptimizationRun]) -> dict[str, float]:
+    """US dollars, of the runs that have ended."""
+    return {run.request_id: run.spent_usd for run in runs if run.finished_at is not None}
+
+
+def _unknown_cost(request: OptimizationRequest) -> float:
+    return 0.0 if request.state.came_to_nothing else request.max_cost_usd

@@ -8,19 +8,21 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.optimization.policy import committed_this_month
-from perf_pipeline.records import OptimizationRequest, RequestState
+from perf_pipeline.optimization.policy import committed_this_month, spent_by_request
+from perf_pipeline.records import OptimizationRequest, OptimizationRun, RequestState, RunOutcome
 
 
 @dataclass(frozen=True)
 class OptimizationStanding:
-    """`predicted` is the range of the policy, `gain` what was measured: percent, relative; None where not known."""
+    """`predicted` is the range of the policy, `gain` what was measured on held-out tasks: percent, relative; None where
+    not known. `outcome` is that of the run."""
 
     agent: str
     optimizer: str
     state: RequestState
     predicted: tuple[float, float] | None = None
     gain: float | None = None
+    outcome: RunOutcome | None = None
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,34 @@ def latest_requests(
 
 
 def standing_of(
-    request: OptimizationRequest, fleet: FleetConfig, gains: Mapping[str, float] | None = None
+    request: OptimizationRequest, fleet: FleetConfig, runs: Mapping[str, OptimizationRun] | None = None
 ) -> OptimizationStanding:
-    """`gains` are the measured ones, by the request's id."""
+    """`runs` are the ledger's, by request."""
+    run = (runs or {}).get(request.id)
     agent = fleet.agent(request.agent)
     policy = fleet.optimization_policy(agent) if agent else None
     predicted = policy.expected_improvement if policy and policy.optimizer == request.optimizer else None
     return OptimizationStanding(
-        request.agent, request.optimizer, request.state, predicted, (gains or {}).get(request.id)
+        request.agent,
+        request.optimizer,
+        request.state,
+        predicted,
+        run.relative_gain if run and run.outcome is RunOutcome.PROMOTED else None,
+        run.outcome if run else None,
     )
 
 
-def budget_at_end(requests: Iterable[OptimizationRequest], end: datetime, fleet: FleetConfig) -> Budget:
+def measured_gains(runs: Iterable[OptimizationRun], optimizer: str) -> list[float]:
+    """What the optimizer's promoted versions gained on held-out tasks, in percent, relative; oldest first."""
+    promoted = [run for run in runs if run.optimizer == optimizer and run.outcome is RunOutcome.PROMOTED]
+    return [run.relative_gain for run in promoted if run.relative_gain is not None]
+
+
+def budget_at_end(
+    requests: Iterable[OptimizationRequest], runs: Iterable[OptimizationRun], end: datetime, fleet: FleetConfig
+) -> Budget:
     """The budget of the month that `end`, which is not in it, closes a day of."""
     last = (end - timedelta(microseconds=1)).astimezone(UTC).astimezone(ZoneInfo(fleet.timezone))
-    committed = committed_this_month([request for request in requests if request.requested_at < end], last)
+    made = [request for request in requests if request.requested_at < end]
+    committed = committed_this_month(made, last, spent_by_request(runs))
     return Budget(f"{last:%B}", committed, fleet.monthly_budget_usd)

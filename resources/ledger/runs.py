@@ -124,6 +124,26 @@ class RunLedger(ApprovalLedger, ProgramLedger):
             self._enqueue_all(connection, messages)
         return ended
 
+    def fail_request(self, request_id: str, said: str, now: datetime, messages: Sequence[Notification] = ()) -> bool:
+        """Give a request up that cannot be brought to an end, whether its run has begun or not."""
+        runs, requests = schema.optimization_runs, schema.optimization_requests
+        with self._engine.connect() as connection, connection.begin() as transaction:
+            failed = connection.execute(
+                sa.update(requests)
+                .where(requests.c.id == request_id, requests.c.state.in_(MAY_RUN))
+                .values(state=str(RequestState.FAILED))
+            )
+            if failed.rowcount != 1:
+                transaction.rollback()
+                return False
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.request_id == request_id, UNFINISHED)
+                .values(outcome=str(RunOutcome.INFRASTRUCTURE_FAILURE), said=said, finished_at=now)
+            )
+            self._enqueue_all(connection, messages)
+            return True
+
     def ask_to_cancel(self, request_id: str, person: str) -> RequestState | None:
         """Note that somebody wants the request to end. One that waits is cancelled at once; a run ends at its next call
         of a model. What its state is then; None where there is no such request, or it has ended before."""

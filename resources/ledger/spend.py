@@ -108,29 +108,30 @@ class SpendLedger(LedgerConnection):
         False, and nothing changes, where the reservation was settled before.
         """
         table, accounts = schema.spend, schema.spend_accounts
-        with _outages(), self._engine.begin() as connection:
-            row = connection.execute(sa.select(table.c.reserved, table.c.accounts).where(table.c.id == reservation))
-            reserved, held = row.one()
-            billed = reserved if state is SpendState.UNKNOWN else nanodollars
-            settled = connection.execute(
-                sa.update(table)
-                .where(table.c.id == reservation, table.c.state == str(SpendState.RESERVED))
-                .values(
-                    state=str(state),
-                    billed=billed,
-                    input_tokens=input_tokens,
-                    output_tokens=output_tokens,
-                    answer=answer,
-                    settled_at=now,
-                )
+        billed = table.c.reserved if state is SpendState.UNKNOWN else nanodollars
+        settled = (
+            sa.update(table)
+            .where(table.c.id == reservation, table.c.state == str(SpendState.RESERVED))
+            .values(
+                state=str(state),
+                billed=billed,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                answer=answer,
+                settled_at=now,
             )
-            if settled.rowcount != 1:
+            .returning(table.c.accounts, (table.c.billed - table.c.reserved).label("change"))
+        )
+        with _outages(), self._engine.begin() as connection:
+            # Written before anything is read: SQLite refuses to write on what another process has changed since.
+            row = connection.execute(settled).first()
+            if row is None:
                 return False
-            for account in sorted(held):
+            for account in sorted(row.accounts):
                 connection.execute(
                     sa.update(accounts)
                     .where(accounts.c.id == account)
-                    .values(committed=accounts.c.committed + (billed - reserved))
+                    .values(committed=accounts.c.committed + row.change)
                 )
             return True
 

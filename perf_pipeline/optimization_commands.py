@@ -1,0 +1,158 @@
+"""`perf-pipeline optimizations`, `cancel`, `programs`, `rollback`: what optimizers do, and taking it back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from perf_pipeline.notifications.safe_text import one_line
+from perf_pipeline.notifications.team_clock import moment
+from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
+from perf_pipeline.optimization.promotion import RollbackRefusedError, rolled_back
+from perf_pipeline.people_commands import AsOption, YesOption, user_name
+from perf_pipeline.records import RequestState
+from perf_pipeline.runs.tools import PRODUCTION
+
+REQUEST_HELP = "ID of the request: see 'perf-pipeline optimizations'."
+
+
+def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the requests to optimize agents: their state, scores on held-out tasks, and spend against the cap."""
+    with opened_installation(home) as installation:
+        rows = _request_rows(installation)
+        if as_json:
+            typer.echo(json.dumps(rows, default=str))
+            return
+        console = Console(highlight=False)
+        if not rows:
+            console.print("No optimization was ever requested.")
+            return
+        table = Table(Column("request", no_wrap=True), "agent", "optimizer", "state", "score", "spent", "version")
+        for row in rows:
+            before, after = row["baseline_score"], row["candidate_score"]
+            score = "" if before is None or after is None else f"{before:.0f} → {after:.0f}"
+            said = row["outcome"] or row["state"]
+            table.add_row(
+                escape(row["request_id"]),
+                *(escape(one_line(row[name])) for name in ("agent", "optimizer")),
+                str(said).replace("_", " "),
+                score,
+                f"${row['spent_usd']:.2f} of ${row['cap_usd']:g}",
+                row["version"] or "",
+            )
+        console.print(table)
+        for row in rows:
+            if row["trouble"]:
+                console.print(escape(f"{row['request_id']}: {one_line(row['trouble'])}"))
+
+
+def cancel(
+    request: Annotated[str, typer.Argument(help=REQUEST_HELP)], person: AsOption = None, home: HomeOption = None
+) -> None:
+    """Cancel an optimization. One that runs ends at its next call of a model; nothing is promoted."""
+    with opened_installation(home) as installation:
+        state = installation.book.ask_to_cancel(request, person or user_name())
+        if state is None:
+            refuse(
+                f"There is no request {one_line(request)} that could be cancelled: see 'perf-pipeline optimizations'."
+            )
+        ends = "It ends at its next call of a model." if state is RequestState.RUNNING else "It is cancelled."
+        typer.echo(ends)
+
+
+def programs(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the versions of agents' programs, and which of them run."""
+    with opened_installation(home) as installation:
+        book, fleet = installation.book, installation.fleet
+        running = {alias.agent: alias for alias in book.program_aliases() if alias.name == PRODUCTION}
+        rows: list[dict[str, Any]] = [
+            asdict(version)
+            | {
+                "registered_at": version.registered_at.isoformat(),
+                "in_production": version.agent in running and running[version.agent].version == version.version,
+            }
+            for version in book.program_versions()
+        ]
+        if as_json:
+            typer.echo(json.dumps(rows, default=str))
+            return
+        console = Console(highlight=False)
+        if not rows:
+            console.print("No version was ever made: all agents run their programs as they stand in the code.")
+            return
+        table = Table("agent", Column("version", no_wrap=True), "made from", "made at", "")
+        for row in rows:
+            note = f"taken back: {row['quarantined_because']}" if row["quarantined_because"] else ""
+            table.add_row(
+                escape(one_line(row["agent"])),
+                row["version"],
+                row["parent"] or "the code",
+                moment(datetime.fromisoformat(row["registered_at"]), fleet.timezone),
+                "in production" if row["in_production"] else escape(one_line(note)),
+            )
+        console.print(table)
+
+
+def rollback(
+    agent: Annotated[str, typer.Argument(help="Name of the agent.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "asked for on the command line",
+    person: AsOption = None,
+    yes: YesOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Take back the version that an agent runs, for the one before it or the code. It is never promoted again."""
+    from perf_pipeline.runs.ending import publish_aliases
+    from resources.program_files import ProgramFiles
+
+    with opened_installation(home) as installation:
+        book, who = installation.book, person or user_name()
+        current = book.program_alias(agent, PRODUCTION)
+        try:
+            moves, versions = book.alias_moves(agent, PRODUCTION), book.program_versions(agent)
+            target = rolled_back(current, moves, versions, who, reason, datetime.now(UTC))
+        except RollbackRefusedError as error:
+            refuse(str(error))
+        left = current.version if current else None
+        typer.echo(f"{one_line(agent)}: {left} → {target.version or 'the program as it stands in the code'}")
+        if not yes and not typer.confirm(f"Roll back as {who}?"):
+            refuse("Nothing was changed.")
+        if not book.move_alias(target, quarantine=left):
+            refuse("Somebody else moved it meanwhile: look again with 'perf-pipeline programs'.")
+        publish_aliases(book, ProgramFiles(installation.settings.lake_url))
+        typer.echo("Rolled back. Agents follow within their polling interval, half a minute unless they say otherwise.")
+
+
+def _request_rows(installation: OpenedInstallation) -> list[dict[str, Any]]:
+    """The requests, with their runs where there are any; times in ISO 8601."""
+    runs = {run.request_id: run for run in installation.book.optimization_runs()}
+    rows = []
+    for request in installation.book.optimization_requests():
+        run = runs.get(request.id)
+        spent = sum(part.usd for part in installation.book.spent_by_purpose(request.id)) if run else 0.0
+        rows.append(
+            {
+                "request_id": request.id,
+                "agent": request.agent,
+                "optimizer": request.optimizer,
+                "state": str(request.state),
+                "requested_at": request.requested_at.isoformat(),
+                "cap_usd": request.max_cost_usd,
+                "spent_usd": spent,
+                "outcome": str(run.outcome) if run and run.outcome else None,
+                "said": run.said if run else "",
+                "trouble": run.trouble if run else "",
+                "baseline_score": run.baseline_score if run else None,
+                "candidate_score": run.candidate_score if run else None,
+                "held_out_items": run.held_out_items if run else None,
+                "version": run.version if run else None,
+                "attempts": run.attempts if run else 0,
+            }
+        )
+    return rows
