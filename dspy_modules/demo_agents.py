@@ -14,6 +14,7 @@ from typing import Any, Literal
 import dspy
 
 from dspy_modules.demo_examples import ACCOUNT_BRIEFS, INBOUND_MESSAGES
+from dspy_modules.demo_follow_ups import CONVERSATION_STEPS, DRAFT_VERDICTS
 from dspy_modules.demo_inputs import (
     ACCOUNT_EVENTS,
     ACCOUNTS,
@@ -207,11 +208,13 @@ def _of(field: str, texts: tuple[str, ...]) -> tuple[Inputs, ...]:
 
 STRATEGY_EXAMPLES = _labelled(ACCOUNT_BRIEFS, "brief", "strategy")
 INBOUND_EXAMPLES = _labelled(INBOUND_MESSAGES, "message", "intent")
+FOLLOW_UP_EXAMPLES = _labelled(CONVERSATION_STEPS, "conversation", "step")
+AUDIT_EXAMPLES = _labelled(DRAFT_VERDICTS, "draft", "verdict")
 
 FLEET: tuple[DemoAgent, ...] = (
     DemoAgent("StrategyAgent", StrategyAgent, tuple(asked for asked, _ in STRATEGY_EXAMPLES), STRATEGY_EXAMPLES),
     DemoAgent("InboundAgent", InboundAgent, tuple(asked for asked, _ in INBOUND_EXAMPLES), INBOUND_EXAMPLES),
-    DemoAgent("FollowUpAgent", FollowUpAgent, _of("conversation", CONVERSATIONS)),
+    DemoAgent("FollowUpAgent", FollowUpAgent, _of("conversation", CONVERSATIONS), FOLLOW_UP_EXAMPLES),
     DemoAgent(
         "ResearchAgent",
         ResearchAgent,
@@ -219,7 +222,7 @@ FLEET: tuple[DemoAgent, ...] = (
             {"company": company, "question": question} for company, question in product(COMPANIES, RESEARCH_QUESTIONS)
         ),
     ),
-    DemoAgent("AuditAgent", AuditAgent, _of("draft", DRAFTS)),
+    DemoAgent("AuditAgent", AuditAgent, _of("draft", DRAFTS), AUDIT_EXAMPLES),
     DemoAgent(
         "AccountOrchestrator",
         AccountOrchestrator,

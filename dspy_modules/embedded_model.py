@@ -1,7 +1,8 @@
 """The embedded language model: a simulated one, inside the process, with neither key nor network.
 
 It stands in for a provider in the demo and in tests. Its answers are computed from the text of the prompt alone
-(see `embedded_task_skill`), so the same prompt always gets the same answer. Its name says that it is simulated.
+(see `embedded_task_skill` and `embedded_reflection_skill`), so the same prompt always gets the same answer. Its name
+says that it is simulated.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dspy import lm15
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from dspy_modules.embedded_prompt import Message, read_prompt, write_answer
+from dspy_modules.embedded_reflection_skill import written_instruction
 from dspy_modules.embedded_task_skill import answer
 
 EMBEDDED_MODEL = "embedded/simulated-1"
@@ -79,8 +81,7 @@ class EmbeddedModel:
             case Fault.MALFORMED:
                 return MALFORMED_ANSWER
             case None:
-                prompt = read_prompt(messages)
-                return write_answer(prompt, answer(prompt))
+                return reply(messages)
 
     def dump_state(self) -> dict[str, Any]:
         """Nothing needs saving: faults belong to a demo or a test, not to a program's state."""
@@ -89,6 +90,18 @@ class EmbeddedModel:
     @classmethod
     def load_state(cls, state: dict[str, Any]) -> EmbeddedModel:
         return cls(**state)
+
+
+def reply(messages: Sequence[Message]) -> str:
+    """The model's answer to a prompt of DSPy's, also where an optimizer asks for an instruction.
+
+    To any other prompt it answers, as a provider would, but with nothing that could be read as a value.
+    """
+    try:
+        prompt = read_prompt(messages)
+    except ValueError:
+        return MALFORMED_ANSWER
+    return write_answer(prompt, {**answer(prompt), **written_instruction(prompt)})
 
 
 def count_tokens(text: str) -> int:

@@ -61,7 +61,11 @@ def load_program(path: str) -> Program:
 
 def forward_fields(program: Program) -> tuple[str, ...]:
     """The names of the inputs that the program takes; empty where its `forward` takes any."""
-    parameters = inspect.signature(program.forward).parameters.values()
+    # Looked up on the class: DSPy warns of whoever touches the method of an instance.
+    forward = getattr(type(program), "forward", None)
+    if forward is None:
+        return ()
+    _, *parameters = inspect.signature(forward).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return ()
     return tuple(parameter.name for parameter in parameters if parameter.kind is not inspect.Parameter.VAR_POSITIONAL)

@@ -5,7 +5,7 @@ Works with any OpenTelemetry exporter. What does not belong here: which agents t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-Program: TypeAlias = dspy.Module
+Program: TypeAlias = Callable[..., dspy.Prediction]
 Model: TypeAlias = dspy.LM
 Answer: TypeAlias = dspy.Prediction
 

@@ -129,7 +129,7 @@ class TargetConfig(FleetModel):
     redact: ImportPath | None = None
     slice_by: FieldName | None = None
     min_training: Annotated[int, Field(ge=2)] = 10
-    min_holdout: Annotated[int, Field(ge=5)] = 20
+    min_holdout: Annotated[int, Field(ge=20)] = 20
     threads: Annotated[int, Field(ge=1, le=64)] = 4
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,10 +14,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 import pandas as pd
 
 from perf_pipeline.tables import TEXT
+from resources.lenient_json import parsed_json
 from resources.span_attributes import KIND_ATTRIBUTE, wanted_attributes
 from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE
 
@@ -82,7 +81,7 @@ def json_rows(content: bytes, wanted: frozenset[str], start_ns: int, end_ns: int
 
     A span that names no start belongs to no window, as Phoenix would put it into 1970.
     """
-    export = _parsed(content)
+    export = parsed_json(content)
     if export == {}:
         return
     for resource_spans in export["resourceSpans"] or ():
@@ -111,19 +110,6 @@ def _json_row(span: Mapping[str, Any], start: int, shared: Attributes, wanted: f
         _last_exception(span.get("events") or ()) if code == "ERROR" else None,
         shared | own if shared else own,
     )
-
-
-def _parsed(content: bytes) -> Any:
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        # Python's own writer puts NaN and halves of characters into JSON, which others refuse.
-        lenient = json.loads(content, parse_constant=str, parse_float=_float_or_text)
-        return orjson.loads(json.dumps(lenient, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"))
-
-
-def _float_or_text(digits: str) -> float | str:
-    return number if math.isfinite(number := float(digits)) else digits
 
 
 def _json_attributes(pairs: Iterable[Mapping[str, Any]] | None, wanted: frozenset[str]) -> Attributes:
@@ -174,7 +160,7 @@ def with_metadata(found: Attributes, wanted: frozenset[str]) -> Attributes:
 @lru_cache(maxsize=256)
 def _attributes_in_json(text: str, wanted: frozenset[str]) -> Attributes:
     try:
-        return _metadata_attributes(_parsed(text.encode()), wanted)
+        return _metadata_attributes(parsed_json(text.encode()), wanted)
     except NOT_OTLP:
         return {}
 

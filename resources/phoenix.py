@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
+from perf_pipeline.records import TaskFeedback, TaskPayload
+from resources.phoenix_annotations import feedback_by_rest
 from resources.phoenix_connection import PhoenixConnection, public_address
 from resources.phoenix_mcp import open_mcp_road
-from resources.phoenix_postgres import open_postgres_road
+from resources.phoenix_postgres import PostgresRoad, open_postgres_road
 from resources.phoenix_project import find_project
 from resources.phoenix_query import QueryRoad
 from resources.phoenix_rest import RestRoad
 from resources.phoenix_road import SpanRoad
-from resources.sources import Arrivals
+from resources.sources import Arrivals, TaskPlace
 from resources.span_attributes import wanted_attributes
 from resources.span_columns import raw_spans
 
@@ -58,6 +60,22 @@ class PhoenixResource(dg.ConfigurableResource):
         with self._open_road() as road:
             return road.arrivals(position, since, before)
 
+    def read_payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        """See `sources.SpanSource`."""
+        if tasks:
+            with self._open_road() as road:
+                yield from road.payloads(tasks)
+
+    def read_feedback(self, tasks: Sequence[TaskPlace]) -> list[TaskFeedback]:
+        """See `sources.SpanSource`. On the road postgres from Phoenix's tables, on all others over REST."""
+        if not tasks:
+            return []
+        if self.road == "postgres":
+            with self._open_postgres_road() as road:
+                return road.feedback(tasks)
+        with self._open_project() as (connection, project):
+            return feedback_by_rest(connection, str(project["id"]), tasks)
+
     def trace_url(self, trace_id: str) -> str | None:
         """Where Phoenix's own pages show the trace; None without a trace. Asks the server nothing."""
         if not trace_id:
@@ -72,7 +90,7 @@ class PhoenixResource(dg.ConfigurableResource):
     def _open_road(self) -> Iterator[SpanRoad]:
         attributes = wanted_attributes(self.agent_attributes)
         if self.road == "postgres":
-            with open_postgres_road(self.database_url, self.project, attributes, self.request_timeout_seconds) as road:
+            with self._open_postgres_road() as road:
                 yield road
             return
         if self.road == "mcp":
@@ -86,8 +104,7 @@ class PhoenixResource(dg.ConfigurableResource):
             ) as road:
                 yield road
             return
-        with PhoenixConnection(self.endpoint, self.api_key, self.request_timeout_seconds) as connection:
-            project = find_project(connection.pages("v1/projects", {"limit": 1000}), self.project, self._place)
+        with self._open_project() as (connection, project):
             rest = RestRoad(connection, str(project["id"]), attributes)
             if self.road == "rest":
                 yield rest
@@ -95,3 +112,15 @@ class PhoenixResource(dg.ConfigurableResource):
             yield QueryRoad(
                 connection, str(project["name"]), str(project["id"]), attributes, rest, self.rows_per_request
             )
+
+    @contextmanager
+    def _open_project(self) -> Iterator[tuple[PhoenixConnection, Mapping[str, Any]]]:
+        with PhoenixConnection(self.endpoint, self.api_key, self.request_timeout_seconds) as connection:
+            projects = connection.pages("v1/projects", {"limit": 1000})
+            yield connection, find_project(projects, self.project, self._place)
+
+    @contextmanager
+    def _open_postgres_road(self) -> Iterator[PostgresRoad]:
+        attributes = wanted_attributes(self.agent_attributes)
+        with open_postgres_road(self.database_url, self.project, attributes, self.request_timeout_seconds) as road:
+            yield road

@@ -167,7 +167,8 @@ class PhoenixConnection:
     def _not_phoenix(self, answer: httpx.Response) -> PhoenixError:
         # Phoenix itself answers an address that it does not know with 200 and its HTML page.
         kind = answer.headers.get("content-type", "no content").partition(";")[0]
-        return PhoenixError(
+        error = NotFoundError if answer.status_code == 404 else PhoenixError
+        return error(
             f"{self._address} answers {answer.request.url.path} with HTTP {answer.status_code} and {kind}, as Phoenix "
             "does not: set PHOENIX_ENDPOINT to Phoenix's base URL, without /v1 or a page's path.",
             retryable=False,
@@ -179,6 +180,10 @@ class PhoenixConnection:
             "PHOENIX_ENDPOINT names.",
             retryable=True,
         )
+
+
+class NotFoundError(PhoenixError):
+    """The server has nothing at the address, or nothing of what was asked for there (HTTP 404)."""
 
 
 class BrokenOffError(PhoenixError):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from perf_pipeline.records import TaskPayload
+from resources.payloads import payload_of
 from resources.reading import PhoenixError
 from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE, SPAN_FIELDS
 
 JsonSpan = Mapping[str, Any]
+Item = TypeVar("Item")
 
 ARRIVAL_COLUMNS = ["trace_id", "span_id", "start_time"]
 
@@ -33,11 +36,19 @@ def rows_of_spans(spans: Iterable[JsonSpan], attributes: Sequence[str]) -> pd.Da
     return _with_times(pd.DataFrame(rows, columns=pd.Index(columns), dtype=object), "start_time", "end_time")
 
 
-def batches(spans: Iterable[JsonSpan], size: int) -> Iterator[list[JsonSpan]]:
-    """The spans in lists of `size`; the last one may be shorter."""
-    left = iter(spans)
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`; the last one may be shorter."""
+    left = iter(items)
     while batch := list(islice(left, size)):
         yield batch
+
+
+def payload_of_span(span: JsonSpan) -> TaskPayload:
+    """What the span says went in and came out. Raises PhoenixError."""
+    try:
+        return payload_of(span["context"]["span_id"], span["attributes"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _changed(error) from error
 
 
 def arrived(spans: Iterable[JsonSpan]) -> pd.DataFrame:

@@ -6,24 +6,27 @@ It is for installations that let nothing but MCP through. It gives the same rows
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any, Protocol
 
 import pandas as pd
 
+from perf_pipeline.records import TaskPayload
+from resources.narrow_windows import narrow_windows
 from resources.phoenix_connection import public_address
-from resources.phoenix_json import JsonSpan, arrived, batches, rows_of_spans
+from resources.phoenix_json import JsonSpan, arrived, batches, payload_of_span, rows_of_spans
 from resources.phoenix_mcp_connection import McpConnection
 from resources.phoenix_mcp_servers import CommandServer, WebServer
 from resources.phoenix_mcp_tools import BUILT_IN, Call, SpanTools, tools_of_package
 from resources.phoenix_positions import first_number_to_look_at, span_cursor, span_number
 from resources.phoenix_project import find_project
-from resources.phoenix_road import ARRIVALS_AT_ONCE
+from resources.phoenix_road import ARRIVALS_AT_ONCE, PAYLOADS_AT_ONCE, span_ids
 from resources.reading import PhoenixError
-from resources.sources import Arrivals
+from resources.sources import Arrivals, TaskPlace
 
 SPANS_PER_PART = 5000
 
@@ -82,6 +85,25 @@ class McpRoad:
         reached = found[-1]["id"] if len(found) == ARRIVALS_AT_ONCE else newest[0]["id"]
         return Arrivals(str(reached), _all_within(arrived(found), since, before))
 
+    def payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        wanted = span_ids(tasks)
+        left = set(wanted)
+        for span in self._spans_by_id(wanted) if self._tools.span_ids else self._spans_around(tasks):
+            found = payload_of_span(span)
+            if self._tools.span_ids and found.span_id not in wanted:
+                raise _ignored("span_id")
+            if found.span_id in left:
+                left.remove(found.span_id)
+                yield found
+
+    def _spans_by_id(self, wanted: Sequence[str]) -> Iterator[JsonSpan]:
+        for asked in batches(wanted, PAYLOADS_AT_ONCE):
+            yield from self._pages(partial(self._tools.spans_by_id, self._project_id, asked))
+
+    def _spans_around(self, tasks: Sequence[TaskPlace]) -> Iterator[JsonSpan]:
+        for window in narrow_windows(task.start_time for task in tasks):
+            yield from self._spans(*window)
+
     def _oldest_from(self, first: int, since: datetime, before: datetime) -> list[JsonSpan]:
         """The first ARRIVALS_AT_ONCE spans from that number on, in the order of arrival."""
         if self._tools.sorts:
@@ -92,8 +114,11 @@ class McpRoad:
         return list(reversed(deque(map(_bare, newer), maxlen=ARRIVALS_AT_ONCE)))
 
     def _spans(self, start: datetime, end: datetime, cursor: str | None = None) -> Iterator[JsonSpan]:
+        return self._pages(partial(self._tools.spans_page, self._project_id, start, end), cursor)
+
+    def _pages(self, page_at: Callable[[str | None], Call], cursor: str | None = None) -> Iterator[JsonSpan]:
         while True:
-            spans, next_cursor = self._page(self._tools.spans_page(self._project_id, start, end, cursor))
+            spans, next_cursor = self._page(page_at(cursor))
             yield from spans
             if not next_cursor:
                 return

@@ -6,7 +6,7 @@ npm package @arizeai/phoenix-mcp, whose arguments were spelled differently from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
@@ -34,6 +34,7 @@ class SpanTools:
     spans: str
     next_cursor: str
     sorts: bool
+    span_ids: str | None = None
 
     def projects_page(self, cursor: str | None) -> Call:
         return self.list_projects, _given({"limit": self.projects_per_page, "cursor": cursor})
@@ -47,6 +48,11 @@ class SpanTools:
         order = {"sort": "id", "order": "asc"} if self.sorts else {}
         page = {self.project: project, "limit": SPANS_PER_PAGE, "cursor": cursor}
         return self.get_spans, _given({**page, **within, **order})
+
+    def spans_by_id(self, project: str, span_ids: Sequence[str], cursor: str | None) -> Call:
+        """A page of the spans with these ids, for tools where `span_ids` names the argument."""
+        asked = {self.project: project, "limit": SPANS_PER_PAGE, "cursor": cursor, str(self.span_ids): list(span_ids)}
+        return self.get_spans, _given(asked)
 
     def projects_in(self, answer: Any) -> list[dict[str, Any]]:
         """The projects of one page, each with `name` and `id`. Raises PhoenixError."""
@@ -75,6 +81,7 @@ BUILT_IN = SpanTools(
     spans="data",
     next_cursor="next_cursor",
     sorts=True,
+    span_ids="span_id",
 )
 
 

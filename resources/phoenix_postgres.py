@@ -10,13 +10,24 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from perf_pipeline.records import TaskFeedback, TaskPayload
 from resources.jsonb_columns import last_text_column, text_column, value_column
+from resources.payloads import INPUT, OUTPUT, payload_of
+from resources.phoenix_annotations import FEEDBACK_AT_ONCE, feedback_of_row
+from resources.phoenix_json import batches
 from resources.phoenix_positions import IDS_LOOKED_BACK
 from resources.phoenix_project import find_project
-from resources.phoenix_road import ARRIVALS_AT_ONCE, SpanRoad
-from resources.phoenix_tables import NEWEST_SPAN, PROJECTS, arrivals_query, spans_query
+from resources.phoenix_road import ARRIVALS_AT_ONCE, PAYLOADS_AT_ONCE, span_ids
+from resources.phoenix_tables import (
+    NEWEST_SPAN,
+    PROJECTS,
+    annotations_query,
+    arrivals_query,
+    attributes_query,
+    spans_query,
+)
 from resources.postgres_connection import PostgresConnection, open_postgres
-from resources.sources import Arrivals
+from resources.sources import Arrivals, TaskPlace
 from resources.span_attributes import KIND_ATTRIBUTE
 from resources.span_columns import ATTRIBUTE, EXCEPTION_TYPE
 
@@ -27,10 +38,11 @@ if TYPE_CHECKING:
 @contextmanager
 def open_postgres_road(
     database_url: str, project: str, attributes: Sequence[str], timeout_seconds: float
-) -> Iterator[SpanRoad]:
+) -> Iterator[PostgresRoad]:
     """The road to a project, given by name or id, in the database that PHOENIX_SQL_DATABASE_URL names.
 
-    It reads the tables projects, traces and spans, and writes nothing. Raises PhoenixError.
+    It reads the tables projects, traces and spans, for feedback also span_annotations, and writes nothing. Raises
+    PhoenixError.
     """
     with open_postgres(database_url, timeout_seconds) as connection:
         yield PostgresRoad(connection, _project_row(connection, project), attributes)
@@ -59,6 +71,24 @@ class PostgresRoad:
             found = snapshot.table(arrivals_query(self._project, after, since, before, ARRIVALS_AT_ONCE))
         reached = found.column("id")[-1].as_py() if len(found) == ARRIVALS_AT_ONCE else newest
         return Arrivals(_global_id("Span", reached), _arrived(found))
+
+    def payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        for asked in batches(span_ids(tasks), PAYLOADS_AT_ONCE):
+            # The reader of the payloads may take its time, which no open snapshot should.
+            with self._connection.snapshot() as snapshot:
+                found = snapshot.table(attributes_query(self._project, asked, (INPUT, OUTPUT))).combine_chunks()
+            names, *values = (column.combine_chunks() for column in found.columns)
+            for span_id, given, answered in zip(names.to_pylist(), *map(value_column, values), strict=True):
+                yield payload_of(span_id, {INPUT: given, OUTPUT: answered})
+
+    def feedback(self, tasks: Sequence[TaskPlace]) -> list[TaskFeedback]:
+        """See `sources.SpanSource.read_feedback`. Raises PhoenixError, also where the table may not be read."""
+        with self._connection.snapshot() as snapshot:
+            return [
+                feedback_of_row(row)
+                for asked in batches(span_ids(tasks), FEEDBACK_AT_ONCE)
+                for row in snapshot.table(annotations_query(self._project, asked)).to_pylist()
+            ]
 
 
 def _project_row(connection: PostgresConnection, wanted: str) -> int:

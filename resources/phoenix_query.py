@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from perf_pipeline.records import TaskPayload
 from resources.phoenix_connection import PhoenixConnection
 from resources.phoenix_json import exception_types
 from resources.phoenix_queries import (
@@ -27,7 +28,7 @@ from resources.phoenix_queries import (
 )
 from resources.phoenix_rest import RestRoad
 from resources.reading import PhoenixError
-from resources.sources import Arrivals
+from resources.sources import Arrivals, TaskPlace
 from resources.span_columns import EXCEPTION_TYPE, needs_exception
 
 SHORTEST_WINDOW = timedelta(microseconds=1)
@@ -74,6 +75,10 @@ class QueryRoad:
 
     def arrivals(self, position: str | None, since: datetime, before: datetime) -> Arrivals:
         return self._rest.arrivals(position, since, before)
+
+    def payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        # A query looks at every span of the project; REST finds spans by their ids.
+        return self._rest.payloads(tasks)
 
     def _count(self, windows: Sequence[Times]) -> int:
         return sum(self._connection.count_spans(self._project_id, *window) or 0 for window in windows)

@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from perf_pipeline.records import TaskPayload
 from resources.phoenix_connection import PhoenixConnection
-from resources.phoenix_json import JsonSpan, arrived, batches, rows_of_spans
+from resources.phoenix_json import JsonSpan, arrived, batches, payload_of_span, rows_of_spans
 from resources.phoenix_positions import first_number_to_look_at, span_cursor
-from resources.phoenix_road import ARRIVALS_AT_ONCE
-from resources.sources import Arrivals
+from resources.phoenix_road import ARRIVALS_AT_ONCE, PAYLOADS_AT_ONCE, span_ids
+from resources.reading import PhoenixError
+from resources.sources import Arrivals, TaskPlace
 
 SPANS_PER_PAGE = 1000
 SPANS_PER_PART = 5000
@@ -47,6 +49,20 @@ class RestRoad:
         found = next(batches(spans, ARRIVALS_AT_ONCE), [])
         reached = found[-1]["id"] if len(found) == ARRIVALS_AT_ONCE else newest[0]
         return Arrivals(str(reached), arrived(found))
+
+    def payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        for asked in batches(span_ids(tasks), PAYLOADS_AT_ONCE):
+            for span in self._connection.pages(self._path, {"limit": SPANS_PER_PAGE, "span_id": asked}):
+                found = payload_of_span(span)
+                # A Phoenix that does not know the parameter would give all spans of the project.
+                if found.span_id not in asked:
+                    raise PhoenixError(
+                        "Phoenix gives other spans than those it is asked for by their span_id, so its version is too "
+                        "old to read what went into tasks and came out: compare it with the versions that the README "
+                        "names.",
+                        retryable=False,
+                    )
+                yield found
 
 
 def _within(start: datetime, end: datetime) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""Questions to Phoenix's own tables in PostgreSQL (spans, traces, projects), as SQL. Written for Phoenix 20.26.
+"""Questions to Phoenix's own tables in PostgreSQL (spans, traces, projects, span_annotations), as SQL.
+
+Written for Phoenix 20.26.
 
 An attribute `a.b.c` lies in the column `attributes` (jsonb) as {"a": {"b": {"c": ...}}}. Where `a.b` has a value of its
 own, Phoenix keeps the rest of the name in one key: {"a": {"b": ..., "b.c": ...}}. So a name has several places.
@@ -41,6 +43,29 @@ def arrivals_query(project: int, after: int | None, since: datetime, before: dat
         "select s.id, t.trace_id, s.span_id, s.start_time from spans as s join traces as t on t.id = s.trace_rowid "
         f"where {_within(project, since, before)}{later} order by {order} limit {limit:d}"
     )
+
+
+def attributes_query(project: int, span_ids: Sequence[str], attributes: Sequence[str]) -> str:
+    """span_id, then each attribute (jsonb), of the project's spans with these ids."""
+    columns = ["s.span_id", *(_attribute(name) for name in attributes)]
+    return (
+        f"select {', '.join(columns)} from spans as s join traces as t on t.id = s.trace_rowid "
+        f"cross join lateral {_attributes_once(attributes)} as a where {_named(project, span_ids)}"
+    )
+
+
+def annotations_query(project: int, span_ids: Sequence[str]) -> str:
+    """span_id, name, annotator_kind, label, score, explanation, metadata (jsonb) and updated_at of the annotations of
+    the project's spans with these ids."""
+    return (
+        "select s.span_id, n.name, n.annotator_kind, n.label, n.score, n.explanation, n.metadata, n.updated_at "
+        "from span_annotations as n join spans as s on s.id = n.span_rowid join traces as t on t.id = s.trace_rowid "
+        f"where {_named(project, span_ids)} order by n.id"
+    )
+
+
+def _named(project: int, span_ids: Sequence[str]) -> str:
+    return f"t.project_rowid = {project:d} and s.span_id = any({_array(span_ids)})"
 
 
 def _within(project: int, start: datetime, end: datetime) -> str:

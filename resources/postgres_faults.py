@@ -19,6 +19,7 @@ OTHER_COLUMNS = ("42703", "42704", "42804", "42883")
 NO_PERMISSION = ("42501",)
 CANCELLED = ("57014",)
 
+ANNOTATIONS = "span_annotations"
 LONGEST_REASON = 300
 
 
@@ -56,9 +57,11 @@ def fault_of_reading(error: Exception, address: PostgresAddress, timeout_seconds
             retryable=False,
         )
     if state in NO_PERMISSION:
+        # A role for reading spans was made before feedback was read.
+        tables = ANNOTATIONS if ANNOTATIONS in reason else "projects, traces, spans"
         return PhoenixError(
             f"{where} does not let the user {address.user} read Phoenix's tables ({reason}): let their owner run "
-            f"GRANT SELECT ON projects, traces, spans TO {address.user}; and GRANT USAGE ON SCHEMA where they lie.",
+            f"GRANT SELECT ON {tables} TO {address.user}; and GRANT USAGE ON SCHEMA where they lie.",
             retryable=False,
         )
     if state in OTHER_COLUMNS:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import pandas as pd
 
+from perf_pipeline.records import TaskFeedback, TaskPayload
 from resources.reading import Reading
 
 
@@ -22,6 +23,16 @@ class Arrivals:
 
     position: str
     spans: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class TaskPlace:
+    """Where a task's topmost span is. `start_time` is aware; `task_id` is the id of its row in agent_state."""
+
+    span_id: str
+    trace_id: str
+    start_time: datetime
+    task_id: str | None = None
 
 
 class SpanSource(Protocol):
@@ -41,6 +52,20 @@ class SpanSource(Protocol):
         """What arrived after the position and started in `[since, before)`; without a position, all of these.
 
         Not more than fits into memory: what is left out comes after the new position. Raises PhoenixError.
+        """
+        ...
+
+    def read_payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        """What went into the tasks and came out, for each whose span is found, once, in no order.
+
+        Raises PhoenixError, also between two of them: then not all were read.
+        """
+        ...
+
+    def read_feedback(self, tasks: Sequence[TaskPlace]) -> list[TaskFeedback]:
+        """All that people, judges and programs said about the tasks, in no order. Raises PhoenixError.
+
+        A score is as it was given, which for names of other people's making need not be from 0 to 1.
         """
         ...
 

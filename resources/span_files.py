@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,16 +17,21 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
+from perf_pipeline.records import TaskFeedback, TaskPayload
+from resources.feedback_file import feedback_in
 from resources.otlp import NOT_OTLP, Row, json_rows, nanoseconds, rows_frame, wanted_of_spans
 from resources.otlp_files import Message, SpanFile, fingerprint, messages_after, span_files
 from resources.otlp_protobuf import protobuf_rows
+from resources.payloads import INPUT, OUTPUT, payload_of
 from resources.phoenix_road import ARRIVALS_AT_ONCE
-from resources.sources import Arrivals
+from resources.sources import Arrivals, TaskPlace
 from resources.span_columns import raw_spans
 
 START = re.compile(rb'"startTimeUnixNano"\s*:\s*"?(\d+)')
 SPANS_PER_PART = 20_000
 CLOCKS_DIFFER_BY = timedelta(days=1)
+PAYLOADS = frozenset({INPUT, OUTPUT})
+NS_PER_MS = 1_000_000
 
 
 class SpanFilesResource(dg.ConfigurableResource):
@@ -34,6 +39,7 @@ class SpanFilesResource(dg.ConfigurableResource):
 
     folder: str = Field(description="Folder of the span files; a folder that does not exist holds no spans.")
     agent_attributes: list[str] = Field(description="Span attributes that may name the agent, in order of preference.")
+    feedback_file: str = Field(default="", description="Lines as `feedback_file.feedback_in` reads them; empty: none.")
 
     def describe(self) -> str:
         return f"files in {self.folder} (embedded default; set PHOENIX_ENDPOINT to read Phoenix)"
@@ -71,6 +77,25 @@ class SpanFilesResource(dg.ConfigurableResource):
         spans = rows_frame(arrived)[["trace_id", "span_id", "start_time"]]
         return Arrivals(json.dumps(reached, separators=(",", ":")), spans)
 
+    def read_payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        """See `sources.SpanSource`. Raises PhoenixError as `read_spans` does."""
+        if not tasks:
+            return
+        starts = [task.start_time for task in tasks]
+        _refuse_naive(*starts)
+        left = {(task.trace_id, task.span_id) for task in tasks}
+        for message in self._messages_at(starts):
+            for row in _rows_within(message, PAYLOADS, *_bounds(starts)):
+                if (row.trace_id, row.span_id) in left:
+                    left.remove((row.trace_id, row.span_id))
+                    yield payload_of(row.span_id, row.attributes)
+            if not left:
+                return
+
+    def read_feedback(self, tasks: Sequence[TaskPlace]) -> list[TaskFeedback]:
+        """See `sources.SpanSource`. Raises PhoenixError, naming file and line, where a line is malformed."""
+        return feedback_in(Path(self.feedback_file), tasks) if self.feedback_file and tasks else []
+
     def trace_url(self, trace_id: str) -> str | None:  # noqa: ARG002
         """None: files have no page that shows a trace."""
         return None
@@ -81,6 +106,16 @@ class SpanFilesResource(dg.ConfigurableResource):
             if _may_hold_spans_since(file, start):
                 for message in messages_after(file):
                     yield from _rows_within(message, wanted, nanoseconds(start), nanoseconds(end))
+
+    def _messages_at(self, starts: Sequence[datetime]) -> Iterator[Message]:
+        """The messages that may hold spans that started then."""
+        wanted = {at + near for at in map(_millisecond, map(nanoseconds, starts)) for near in (-1, 0, 1)}
+        for file in span_files(Path(self.folder)):
+            if _may_hold_spans_since(file, min(starts)):
+                for message in messages_after(file):
+                    found = _starts_in(message.content) if message.is_json else None
+                    if found is None or not wanted.isdisjoint(map(_millisecond, found)):
+                        yield message
 
 
 class FileState(NamedTuple):
@@ -127,13 +162,28 @@ def _rows_within(message: Message, wanted: frozenset[str], start_ns: int, end_ns
 
 
 def _may_start_within(content: bytes, start_ns: int, end_ns: int) -> bool:
-    # Most messages belong to other windows; looking for the times costs a fraction of parsing the payloads.
-    starts = START.finditer(content)
-    first = next(starts, None)
+    starts = _starts_in(content)
+    return starts is None or any(start_ns <= start < end_ns for start in starts)
+
+
+def _starts_in(content: bytes) -> Iterable[int] | None:
+    """When the spans of a message in JSON start, in nanoseconds since 1970; None where it does not look like that.
+
+    Most messages are of other times; looking for these costs a fraction of parsing the payloads.
+    """
     is_whole = content.startswith(b"{") and content.endswith(b"}")
-    if first is None or not is_whole:
-        return True
-    return any(start_ns <= int(start[1]) < end_ns for start in chain([first], starts))
+    if not is_whole or START.search(content) is None:
+        return None
+    return (int(start[1]) for start in START.finditer(content))
+
+
+def _millisecond(time_ns: int) -> int:
+    return time_ns // NS_PER_MS
+
+
+def _bounds(starts: Sequence[datetime]) -> tuple[int, int]:
+    """Before and after all of the times, in nanoseconds since 1970."""
+    return nanoseconds(min(starts)) - NS_PER_MS, nanoseconds(max(starts)) + NS_PER_MS
 
 
 def _may_hold_spans_since(file: SpanFile, start: datetime) -> bool:

@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from perf_pipeline.fleet import Approval, FleetConfig, load_fleet
+from perf_pipeline.fleet_targets import ModelConfig, TargetConfig
 from perf_pipeline.monitoring.ownership import own_spans
 from perf_pipeline.monitoring.tasks import tasks_from_spans
 from perf_pipeline.monitoring.windows import Window
@@ -25,6 +26,18 @@ START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 """Start of window 0."""
 
 Row = dict[str, Any]
+
+
+def optimizable(fleet: FleetConfig) -> FleetConfig:
+    """The same fleet, each of whose agents names something to optimize."""
+    model = ModelConfig(
+        model="embedded/simulated-1", usd_per_million_input_tokens=1, usd_per_million_output_tokens=1, max_tokens=100
+    )
+    target = TargetConfig(
+        program="agents:Program", metric="agents:metric", output_fields=("answer",), task_model="m", reflection_model="m"
+    )
+    agents = tuple(agent.model_copy(update={"target": target}) for agent in fleet.agents)
+    return fleet.model_copy(update={"agents": agents, "models": {"m": model}})
 
 
 @cache

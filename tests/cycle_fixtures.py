@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,15 +17,16 @@ from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.jobs import MONITORING, SUMMARY, range_tags
 from perf_pipeline.monitoring.windows import Window, floor_to_window, windows_between
-from perf_pipeline.records import SourceHealth
+from perf_pipeline.records import SourceHealth, TaskFeedback, TaskPayload
 from perf_pipeline.tables import ANOMALIES, RAW_SPANS, TABLES, Table
 from resources.lake import Lake, LakeIOManager, LakeResource
 from resources.ledger import Ledger, LedgerResource
 from resources.log_files import LogFilesResource
 from resources.message_file import MessageFileResource
 from resources.reading import PhoenixError
-from resources.sources import Arrivals
+from resources.sources import Arrivals, TaskPlace
 from resources.state_files import StateFilesResource
+from tests.builders import optimizable
 
 FLEET_FILE = Path(__file__).parent.parent / "fleet.yaml"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -37,6 +38,8 @@ class RecordedSpans:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     failure: PhoenixError | None = None
+    payloads: dict[str, TaskPayload] = field(default_factory=dict)
+    feedback: list[TaskFeedback] = field(default_factory=list)
 
     def describe(self) -> str:
         return "spans recorded by a test"
@@ -53,6 +56,17 @@ class RecordedSpans:
         rows = [row for row in self.rows[int(position or 0) :] if since <= row["start_time"] < before]
         columns = pd.Index(["trace_id", "span_id", "start_time"])
         return Arrivals(str(len(self.rows)), pd.DataFrame(rows, columns=columns))
+
+    def read_payloads(self, tasks: Sequence[TaskPlace]) -> Iterator[TaskPayload]:
+        if self.failure:
+            raise self.failure
+        yield from (self.payloads[span_id] for span_id in {task.span_id for task in tasks} if span_id in self.payloads)
+
+    def read_feedback(self, tasks: Sequence[TaskPlace]) -> list[TaskFeedback]:
+        if self.failure:
+            raise self.failure
+        span_ids, task_ids = {task.span_id for task in tasks}, {task.task_id for task in tasks if task.task_id}
+        return [said for said in self.feedback if said.span_id in span_ids or said.task_id in task_ids]
 
     def trace_url(self, trace_id: str) -> str | None:
         return f"https://phoenix.example/traces/{trace_id}"
@@ -164,7 +178,7 @@ class Installation:
 def installation(folder: Path, **settings: object) -> Iterator[Installation]:
     """An installation in an empty folder; `settings` stand above those of the repository's fleet.yaml."""
     (folder / "inbox").mkdir(parents=True)
-    fleet = load_fleet(FLEET_FILE).model_copy(update=settings)
+    fleet = optimizable(load_fleet(FLEET_FILE)).model_copy(update=settings)
     spans = RecordedSpans()
     inbox = str(folder / "inbox")
     resources: dict[str, object] = {

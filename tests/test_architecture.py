@@ -230,7 +230,7 @@ def refuse_the_network(event, arguments):
 sys.addaudithook(refuse_the_network)
 from perf_pipeline.definitions import defs
 definitions = defs()
-assert len(definitions.resolve_all_asset_specs()) == 12
+assert len(definitions.resolve_all_asset_specs()) == 13
 print(sorted(name for name in {HEAVY} if name in sys.modules))
 """
 

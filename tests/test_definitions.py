@@ -10,7 +10,7 @@ import pytest
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
-from perf_pipeline.jobs import MONITORING, SUMMARY, WEEKLY, range_tags
+from perf_pipeline.jobs import MONITORING, OPTIMIZATION, OPTIMIZATION_RUNS, SUMMARY, WEEKLY, range_tags
 from perf_pipeline.settings import read_settings
 from perf_pipeline.tables import TABLES
 
@@ -28,6 +28,8 @@ def test_they_are_consistent(definitions: dg.Definitions) -> None:
 
 def test_there_is_one_asset_a_table_with_its_description_owner_and_columns(definitions: dg.Definitions) -> None:
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    runs = specs.pop(OPTIMIZATION_RUNS)
+    assert runs.group_name == "optimization"
     assert set(specs) == set(TABLES)
     for name, spec in specs.items():
         assert spec.description == TABLES[name].description
@@ -59,6 +61,7 @@ def test_the_graph_leads_from_telemetry_to_decisions(definitions: dg.Definitions
         "detector_states": {"agent_metrics"},
         "anomalies": {"detector_states", "agent_tasks", "change_events"},
         "optimization_decisions": {"agent_metrics", "anomalies", "task_counts"},
+        "optimization_runs": {"optimization_decisions"},
         "daily_summary": {"agent_metrics", "anomalies", "optimization_decisions"},
         "weekly_summary": {"agent_metrics", "anomalies", "optimization_decisions"},
     }
@@ -71,10 +74,11 @@ def test_the_jobs_divide_the_assets_between_them(definitions: dg.Definitions) ->
 
     assert assets(SUMMARY) == {"daily_summary"}
     assert assets(WEEKLY) == {"weekly_summary"}
+    assert assets(OPTIMIZATION) == {OPTIMIZATION_RUNS}
     assert assets(MONITORING) == set(TABLES) - {"daily_summary", "weekly_summary"}
 
 
-@pytest.mark.parametrize("job", [MONITORING, SUMMARY, WEEKLY])
+@pytest.mark.parametrize("job", [MONITORING, SUMMARY, WEEKLY, OPTIMIZATION])
 def test_a_job_runs_in_one_process(definitions: dg.Definitions, job: str) -> None:
     assert definitions.resolve_job_def(job).executor_def.name == "in_process"
 
@@ -98,4 +102,5 @@ def test_schedules_and_sensors_are_those_of_the_product(definitions: dg.Definiti
         "notifications",
         "approvals",
         "optimization_requests",
+        "optimization_launches",
     }

@@ -21,9 +21,9 @@ from perf_pipeline.optimization.policy import (
     latest_optimizations,
 )
 from perf_pipeline.records import ApprovalRecord, ApprovalState, OptimizationRequest, RequestState
-from tests.builders import START, request, shipped_fleet
+from tests.builders import START, optimizable, request, shipped_fleet
 
-FLEET = shipped_fleet()
+FLEET = optimizable(shipped_fleet())
 NOW = START + timedelta(days=10)
 LONG_AGO = START - timedelta(days=30)
 OPEN_STATES = [state for state in RequestState if state.is_open]

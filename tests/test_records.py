@@ -7,7 +7,13 @@ from perf_pipeline.records import RequestState
 
 
 def test_a_request_is_open_until_it_is_finished_or_comes_to_nothing() -> None:
-    came_to_nothing = {RequestState.CANCELLED, RequestState.DECLINED, RequestState.EXPIRED}
+    came_to_nothing = {
+        RequestState.CANCELLED,
+        RequestState.DECLINED,
+        RequestState.EXPIRED,
+        RequestState.REFUSED,
+        RequestState.FAILED,
+    }
     assert {state for state in RequestState if not state.is_open} == {RequestState.FINISHED, *came_to_nothing}
     assert {state for state in RequestState if state.came_to_nothing} == came_to_nothing
 

@@ -22,6 +22,7 @@ from perf_pipeline.records import (
     ApprovalState,
     IncidentState,
     RequestState,
+    RunOutcome,
     Silence,
     SourceStatus,
     ToldIncident,
@@ -29,6 +30,7 @@ from perf_pipeline.records import (
 from perf_pipeline.tables import AGENT_METRICS
 from tests.builders import LENGTH, START, frame, health, metrics_row, request, shipped_fleet, window
 from tests.incident_builders import incident
+from tests.run_builders import a_run
 
 HOUR = timedelta(hours=1)
 SPAN = Window(START, START + 8 * LENGTH)
@@ -110,8 +112,11 @@ def test_a_day_without_scores_has_no_parts() -> None:
 
 def test_a_prediction_is_that_of_the_agents_policy_for_the_same_optimizer() -> None:
     fleet = shipped_fleet()
-    known = standing_of(request(), fleet, {request().id: 12.5})
-    assert (known.predicted, known.gain) == ((10, 25), 12.5)
+    run = a_run(request().id, outcome=RunOutcome.PROMOTED, baseline_score=40.0, gain_points=5.0)
+    known = standing_of(request(), fleet, {request().id: run})
+    assert (known.predicted, known.gain, known.outcome) == ((10, 25), 12.5, RunOutcome.PROMOTED)
+    kept = standing_of(request(), fleet, {request().id: replace(run, outcome=RunOutcome.REJECTED)})
+    assert (kept.gain, kept.outcome) == (None, RunOutcome.REJECTED)
     assert standing_of(replace(request(), optimizer="MIPROv2"), fleet).predicted is None
     assert standing_of(request("Stranger"), fleet).predicted is None
 
@@ -127,8 +132,19 @@ def test_the_budget_of_the_first_of_the_month_is_that_of_the_day_summed_up() -> 
     fleet = shipped_fleet().model_copy(update={"timezone": "America/New_York"})
     end = START.replace(month=4, day=1, hour=4, minute=0)
     requests = [request(requested_at=end - HOUR, max_cost_usd=7.0), request("B", requested_at=end, max_cost_usd=9.0)]
-    budget = budget_at_end(requests, end, fleet)
+    budget = budget_at_end(requests, [], end, fleet)
     assert (budget.month, budget.committed_usd, budget.budget_usd) == ("March", 7, 200)
+
+
+def test_a_run_that_has_ended_commits_what_it_spent_and_not_its_cap() -> None:
+    end = START + HOUR
+    run = a_run(request().id, spent_usd=1.25, finished_at=START)
+    ended = request(requested_at=START, max_cost_usd=5.0, state=RequestState.FINISHED)
+    assert budget_at_end([ended], [run], end, shipped_fleet()).committed_usd == 1.25
+    assert budget_at_end([replace(ended, state=RequestState.RUNNING)], [run], end, shipped_fleet()).committed_usd == 5
+    cancelled = replace(ended, state=RequestState.CANCELLED)
+    assert budget_at_end([cancelled], [run], end, shipped_fleet()).committed_usd == 1.25
+    assert budget_at_end([cancelled], [], end, shipped_fleet()).committed_usd == 0
 
 
 def test_approvals_that_expire_first_come_first_and_those_not_asked_yet_last() -> None:

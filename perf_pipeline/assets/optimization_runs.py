@@ -1,7 +1,5 @@
 """optimization_runs: what came of a request to optimize an agent, one partition a request."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -29,15 +27,15 @@ def optimization_runs_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         owners=[fleet.owner],
         partitions_def=OPTIMIZATION_REQUESTS,
         pool="optimizations",
-        required_resource_keys={"span_source"},
+        required_resource_keys={"lake", "ledger", "span_source"},
         deps=[dg.AssetDep(OPTIMIZATION_DECISIONS.name, partition_mapping=dg.AllPartitionMapping())],
     )
-    def optimization_runs(
-        context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource
-    ) -> dg.MaterializeResult:
+    def optimization_runs(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from perf_pipeline.runs.run import run_request
 
         request_id = context.partition_key
+        lake: LakeResource = context.resources.lake
+        ledger: LedgerResource = context.resources.ledger
         with ledger.open() as book:
             tools = RunTools(
                 book=book,

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from dspy_modules.demo_agents import FLEET, AccountOrchestrator, Inputs
 from dspy_modules.embedded_model import FAILURES, Fault, embedded_lm
 from dspy_modules.embedded_prompt import Message, expects_json
+from dspy_modules.programs import ProgramFactory
+from dspy_modules.serving import CODE, AgentProgram
 from dspy_modules.tracing import AgentTracer, Answer, Model, Program, Task, counting_tokens
 from perf_pipeline.demo.retiming import RetimingExporter, SeededIds, TaskTime
 from perf_pipeline.demo.script import DemoScript, PlannedTask, SimulatedTask
+from resources.program_source import ProgramSource, ProgramSourceError
 
 
 class FleetRun:
     """The fleet at work while it is entered as a context manager. One task at a time, in one thread."""
 
-    def __init__(self, exporter: SpanExporter, script: DemoScript) -> None:
+    def __init__(self, exporter: SpanExporter, script: DemoScript, promoted: ProgramSource | None = None) -> None:
         self._script = script
         self._retiming = RetimingExporter(exporter)
         ids = SeededIds(f"{script.seed}|{script.start.isoformat()}")
         self._tracer = AgentTracer(self._retiming, script.project, ids)
         self._inputs = {agent.name: agent.inputs for agent in FLEET}
-        self._programs = {agent.name: agent.program() for agent in FLEET}
-        self._programs["AccountOrchestrator"] = AccountOrchestrator(self._delegate)
+        self._right_answers = {agent.name: [answer for _, answer in agent.examples] for agent in FLEET}
+        factories: dict[str, ProgramFactory] = {agent.name: agent.program for agent in FLEET}
+        factories["AccountOrchestrator"] = lambda: AccountOrchestrator(self._delegate)
+        source = promoted or NothingPromoted()
+        self._programs = {name: AgentProgram(name, factory, source) for name, factory in factories.items()}
         self._healthy = counting_tokens(embedded_lm(script.old_model))
         self._current: PlannedTask | None = None
         self._nested: list[Task] = []
@@ -46,12 +53,16 @@ class FleetRun:
         Raises LookupError where the exporter did not take its spans: then they would not agree with what happened.
         """
         inputs = self._inputs[planned.agent]
-        task = Task(planned.agent, planned.task_id, planned.session_id, planned.program_version)
+        served = self._programs[planned.agent].current()
+        version = planned.program_version if served.version == CODE else served.version
+        task = Task(planned.agent, planned.task_id, planned.session_id, version)
         self._current, self._nested = planned, []
         self._retiming.schedule(TaskTime(planned.start, planned.latency_ms))
-        chosen = inputs[int(planned.draw * len(inputs))]
-        failure = self._attempt(task, self._programs[task.agent], chosen, _planned_lm(planned))
+        number = int(planned.draw * len(inputs))
+        answer, failure = self._attempt(task, served.program, inputs[number], _planned_lm(planned))
         time = self._retiming.time_of(task.task_id)
+        right_answers = self._right_answers[planned.agent]
+        right = right_answers[number] if number < len(right_answers) else None
         own = SimulatedTask(
             task.agent,
             task.task_id,
@@ -60,15 +71,18 @@ class FleetRun:
             failure is None,
             _qualified_name(failure),
             planned.window_start,
+            is_right=None if right is None else answer is not None and _agrees(answer, right),
+            right_answer=right,
         )
         return [own, *(self._nested_truth(nested, own.agent) for nested in self._nested)]
 
-    def _attempt(self, task: Task, program: Program, inputs: Inputs, lm: Model) -> Exception | None:
+    def _attempt(
+        self, task: Task, program: Program, inputs: Inputs, lm: Model
+    ) -> tuple[Answer | None, Exception | None]:
         try:
-            self._tracer.run(program, inputs, task, lm)
+            return self._tracer.run(program, inputs, task, lm), None
         except FAILURES as failure:
-            return failure
-        return None
+            return None, failure
 
     def _delegate(self, agent: str, program: Program, inputs: Inputs) -> Answer:
         caller = self._current
@@ -84,6 +98,20 @@ class FleetRun:
         time = self._retiming.time_of(task.task_id)
         window = self._script.window_of(time.start)
         return SimulatedTask(task.agent, task.task_id, time.start, time.latency_ms, True, None, window, parent)
+
+
+class NothingPromoted:
+    """Where no version is ever found: the agents run their code."""
+
+    def pointer(self, agent: str, alias: str) -> None:  # noqa: ARG002
+        return None
+
+    def artifact(self, agent: str, version: str) -> bytes:
+        raise ProgramSourceError(f"There is no version {version} of {agent}.")
+
+
+def _agrees(answer: Answer, right: Mapping[str, Any]) -> bool:
+    return all(answer.get(name) == value for name, value in right.items())
 
 
 def _planned_lm(planned: PlannedTask) -> Model:

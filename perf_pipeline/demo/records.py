@@ -37,6 +37,16 @@ class Deployment:
     description: str
 
 
+@dataclass(frozen=True)
+class Review:
+    """What a simulated reviewer said about a task, at a time (UTC). `right_answer` is by output field."""
+
+    task_id: str
+    at: datetime
+    is_right: bool
+    right_answer: Mapping[str, Any]
+
+
 def append_tasks(inbox: Path, tasks: Sequence[FinishedTask]) -> None:
     """Appends the tasks' states to `agent_state.jsonl`, and log lines about them to `logs/fleet.jsonl`."""
     by_end = sorted(tasks, key=lambda task: task.end)
@@ -47,6 +57,18 @@ def append_tasks(inbox: Path, tasks: Sequence[FinishedTask]) -> None:
 def append_deployments(inbox: Path, deployments: Iterable[Deployment]) -> None:
     """Appends to `deployments.jsonl`."""
     _append(inbox / "deployments.jsonl", (vars(item) | {"time": item.time.isoformat()} for item in deployments))
+
+
+def append_reviews(inbox: Path, reviews: Iterable[Review]) -> None:
+    """Appends to `feedback.jsonl`: a score for each answer, and a correction for each that was wrong."""
+    _append(inbox / "feedback.jsonl", (line for review in reviews for line in _feedback(review)))
+
+
+def _feedback(review: Review) -> list[dict[str, Any]]:
+    said = {"task_id": review.task_id, "kind": "human", "at": review.at.isoformat()}
+    score = said | {"name": "user_feedback", "score": float(review.is_right)}
+    correction = said | {"name": "correction", "correction": dict(review.right_answer)}
+    return [score] if review.is_right else [score, correction]
 
 
 def _state(task: FinishedTask) -> dict[str, Any]:

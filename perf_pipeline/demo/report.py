@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from rich.console import Console
@@ -12,8 +13,8 @@ from rich.text import Text
 
 from perf_pipeline.demo.run import Demo
 from perf_pipeline.notifications.plain_text import plain_text
-from perf_pipeline.records import Notification
-from perf_pipeline.tables import AGENT_METRICS, OPTIMIZATION_DECISIONS
+from perf_pipeline.records import Notification, OptimizationRun
+from perf_pipeline.tables import AGENT_METRICS, AGENT_TASKS, OPTIMIZATION_DECISIONS
 from resources.lake import Lake
 from resources.ledger import Ledger
 
@@ -28,14 +29,24 @@ def show_report(console: Console, demo: Demo) -> None:
     ledger = Ledger(demo.settings.ledger_url)
     try:
         messages, requests = ledger.notifications(), ledger.optimization_requests()
+        runs = ledger.optimization_runs()
     finally:
         ledger.close()
+    tasks = lake.read(AGENT_TASKS, start, end)
     console.print(_scores(metrics))
     for message in messages:
         console.print(_message(message))
     states = {request.agent: str(request.state).replace("_", " ") for request in requests}
     console.print(_decisions(decisions, states))
+    console.print(_quality(tasks, _reviewed(demo), runs))
     console.print(_next_steps(demo, messages))
+
+
+def _reviewed(demo: Demo) -> dict[str, bool]:
+    """Whether a reviewer called the answer right, by task."""
+    lines = (demo.settings.inbox / "feedback.jsonl").read_text(encoding="utf-8").splitlines()
+    feedback = [json.loads(line) for line in lines]
+    return {said["task_id"]: said["score"] == 1 for said in feedback if said["name"] == "user_feedback"}
 
 
 def _scores(metrics: pd.DataFrame) -> Table:
@@ -67,9 +78,23 @@ def _message(message: Notification) -> Panel:
     )
 
 
+def _quality(tasks: pd.DataFrame, reviewed: Mapping[str, bool], runs: Sequence[OptimizationRun]) -> Table:
+    """Right answers of the optimized agents by the version that gave them, as their reviewers saw it."""
+    table = Table(title="Right answers in production, by program version (reviewed tasks)", title_justify="left")
+    for name in ("Agent", "Version", "First window", "Right answers"):
+        table.add_column(name, no_wrap=True)
+    judged = tasks[tasks["task_id"].isin(list(reviewed)) & tasks["agent"].isin([run.agent for run in runs])]
+    judged = judged.assign(right=judged["task_id"].map(reviewed))
+    for (agent, version), group in judged.groupby(["agent", "program_version"], sort=False):
+        share = group["right"].mean()
+        first = group["start_time"].min()
+        table.add_row(str(agent), str(version), f"{first:%H:%M} UTC", f"{share:.0%} of {len(group)}")
+    return table
+
+
 def _decisions(decisions: pd.DataFrame, states: dict[str, str]) -> Table:
     chosen = decisions[decisions["decision"] == "optimize"].drop_duplicates("agent", keep="last")
-    table = Table(title="Optimizations decided and requested (none has run yet)", title_justify="left")
+    table = Table(title="Optimizations decided and requested", title_justify="left")
     for name in ("Agent", "Optimizer", "Cap", "Tasks", "Request"):
         table.add_column(name, no_wrap=True)
     for _, row in chosen.iterrows():
@@ -89,7 +114,8 @@ def _next_steps(demo: Demo, messages: Sequence[Notification]) -> Panel:
         "make dev        Dagster's UI on this data, at http://127.0.0.1:3000: the asset graph,",
         "                figures, checks, schedules and sensors",
         f"{home + '/lake':<16}every table as Parquet, one file a window",
-        f"{home + '/ledger.db':<16}incidents, messages, optimization requests",
+        f"{home + '/ledger.db':<16}incidents, messages, optimizations, what they spent",
+        f"                in {home}/lake/optimizations: a report of each, what changed, was won and lost",
         f"{home + '/inbox':<16}what the fleet left: spans, logs, deployments, task states",
         f"messages.jsonl  in {home}: the {len(messages)} messages that Slack would have got",
         "fleet.yaml      agents, thresholds, policies",

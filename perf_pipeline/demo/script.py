@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perf_pipeline.demo.records import Deployment, FinishedTask, append_deployments, append_tasks
+from perf_pipeline.demo.records import (
+    Deployment,
+    FinishedTask,
+    Review,
+    append_deployments,
+    append_reviews,
+    append_tasks,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+
+    from resources.program_source import ProgramSource
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FAULTS = ("malformed", "rate_limited", "timed_out")
@@ -66,6 +75,8 @@ class DemoScript:
     new_model: str = "embedded/simulated-2"
     old_version: str = "v14"
     new_version: str = "v15"
+    mends: bool = False
+    """Whether this goes on after an incident: a deployment at its beginning takes the fatal one back."""
     slower_agent: str = "FollowUpAgent"
     slower_by: float = 1.1
     slower_windows: int = 3
@@ -87,7 +98,10 @@ class DemoScript:
 
     @property
     def deployed_at(self) -> datetime:
-        """A little before the incident's first window. No task begins between the two."""
+        """A little before the incident's first window, or before the first window that is well again. No task begins
+        between the two."""
+        if self.mends:
+            return self.start - self.window / 15
         return self.end - self.incident_windows * self.window - self.window / 15
 
 
@@ -125,6 +139,9 @@ class SimulatedTask:
     error_type: str | None
     window_start: datetime
     parent_agent: str | None = None
+    is_right: bool | None = None
+    """Whether the answer was the right one; None where that is not known."""
+    right_answer: Mapping[str, Any] | None = None
 
 
 def plan_tasks(script: DemoScript) -> list[PlannedTask]:
@@ -134,25 +151,31 @@ def plan_tasks(script: DemoScript) -> list[PlannedTask]:
 
 
 def simulate(
-    script: DemoScript, exporter: SpanExporter, inbox: Path, on_progress: Callable[[int, int], None]
+    script: DemoScript,
+    exporter: SpanExporter,
+    inbox: Path,
+    on_progress: Callable[[int, int], None],
+    programs: ProgramSource | None = None,
 ) -> list[SimulatedTask]:
     """Runs the story's tasks on real DSPy programs and the embedded model, and returns what happened to each.
 
     Spans go to the exporter at their simulated times; it is shut down at the end. Task states, log lines and
-    deployments are appended to files in the inbox. `on_progress` gets the number of tasks done and of all.
+    deployments are appended to files in the inbox, and there simulated reviewers say which answers were right.
+    `on_progress` gets the number of tasks done and of all; `programs` is where the agents look for promoted versions.
     Raises LookupError where the exporter does not take the spans of a task.
     """
     from perf_pipeline.demo.fleet_run import FleetRun
 
     planned = plan_tasks(script)
     happened: list[SimulatedTask] = []
-    with FleetRun(exporter, script) as fleet:
+    with FleetRun(exporter, script, programs) as fleet:
         for done, task in enumerate(planned, start=1):
             happened += fleet.run(task)
             on_progress(done, len(planned))
     repaired = {task.task_id for task in planned if task.fault and not task.persists}
     append_tasks(inbox, [_finished(task, task.task_id in repaired) for task in happened])
     append_deployments(inbox, _deployments(script))
+    append_reviews(inbox, [_review(task) for task in happened if task.right_answer is not None])
     return happened
 
 
@@ -188,8 +211,19 @@ def _plan_agent(script: DemoScript, agent: AgentScript) -> Iterator[PlannedTask]
             )
 
 
+def _review(task: SimulatedTask) -> Review:
+    read_at = task.start + timedelta(milliseconds=task.latency_ms) + timedelta(seconds=30)
+    return Review(task.task_id, read_at, bool(task.is_right), task.right_answer or {})
+
+
 def _deployments(script: DemoScript) -> list[Deployment]:
     at, agent = script.deployed_at, script.failing_agent
+    if script.mends:
+        change = f"Take {agent} back to {script.old_model.removeprefix('embedded/')}"
+        return [
+            Deployment(at, "deployment", agent, script.new_version, script.old_version, change),
+            Deployment(at, "model", agent, script.new_model, script.old_model, f"{agent} calls its old model again"),
+        ]
     change = f"Move {agent} to {script.new_model.removeprefix('embedded/')}"
     return [
         Deployment(at, "deployment", agent, script.old_version, script.new_version, change),

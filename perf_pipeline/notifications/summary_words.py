@@ -128,6 +128,8 @@ def optimization_line(standing: OptimizationStanding) -> Line:
     if standing.state is RequestState.FINISHED:
         kept = standing.outcome not in (None, RunOutcome.PROMOTED)
         measured = "gain not measured yet" if standing.gain is None else f"measured {standing.gain:+.0f}%"
+        if standing.points:
+            measured += " ({:.0f} → {:.0f} points on held-out tasks)".format(*standing.points)
         parts.append("stays as it was: nothing was proven to be better" if kept else measured)
     return line(f"{name_of(standing.agent)}: {', '.join(parts)}")
 

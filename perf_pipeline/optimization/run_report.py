@@ -115,8 +115,7 @@ def _scores(report: RunReport) -> list[str]:
         "|---|---|---|",
         *table,
         "",
-        f"{verdict.wins} items won, {verdict.losses} lost; better with a probability of {verdict.p_better:.1%}.",
-        *(f"- {plain(reason)}" for reason in verdict.reasons),
+        f"{verdict.wins} items won, {verdict.losses} lost.",
     ]
 
 

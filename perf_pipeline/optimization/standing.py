@@ -14,14 +14,15 @@ from perf_pipeline.records import OptimizationRequest, OptimizationRun, RequestS
 
 @dataclass(frozen=True)
 class OptimizationStanding:
-    """`predicted` is the range of the policy, `gain` what was measured on held-out tasks: percent, relative; None where
-    not known. `outcome` is that of the run."""
+    """`predicted` is the range of the policy, `gain` what was measured on held-out tasks: percent, relative. `points`
+    are the scores before and after. None where not known. `outcome` is that of the run."""
 
     agent: str
     optimizer: str
     state: RequestState
     predicted: tuple[float, float] | None = None
     gain: float | None = None
+    points: tuple[float, float] | None = None
     outcome: RunOutcome | None = None
 
 
@@ -59,13 +60,12 @@ def standing_of(
     agent = fleet.agent(request.agent)
     policy = fleet.optimization_policy(agent) if agent else None
     predicted = policy.expected_improvement if policy and policy.optimizer == request.optimizer else None
+    if run is None or run.outcome is not RunOutcome.PROMOTED or run.baseline_score is None:
+        outcome = run.outcome if run else None
+        return OptimizationStanding(request.agent, request.optimizer, request.state, predicted, outcome=outcome)
+    points = run.baseline_score, run.baseline_score + (run.gain_points or 0)
     return OptimizationStanding(
-        request.agent,
-        request.optimizer,
-        request.state,
-        predicted,
-        run.relative_gain if run and run.outcome is RunOutcome.PROMOTED else None,
-        run.outcome if run else None,
+        request.agent, request.optimizer, request.state, predicted, run.relative_gain, points, run.outcome
     )
 
 

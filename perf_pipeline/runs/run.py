@@ -173,7 +173,9 @@ class _Attempt:
             judge if target.config.judge_model else None,
         )
         examples, story = reader.read(tools.clock())
-        data = divided(examples, story, tools.book.seen_examples(agent), self._request.id, target.config)
+        earlier = sum(run.agent == agent for run in tools.book.optimization_runs())
+        salt = f"{agent}|{earlier}"
+        data = divided(examples, story, tools.book.seen_examples(agent), salt, target.config)
         if isinstance(data, NotEnough):
             raise RunRefused(data.reason)
         tools.files.write_run_file(self._request.id, DATASET, data.as_json())
@@ -284,7 +286,7 @@ def _verdict(
             item.id,
             old.judgement.score,
             new.judgement.score,
-            str({**item.inputs, **item.expected}.get(field)) if field else None,
+            str(value) if field and (value := {**item.inputs, **item.expected}.get(field)) is not None else None,
         )
         for item, old, new in zip(held_out, before, after, strict=True)
     ]

@@ -151,7 +151,9 @@ def divided(
     split = split_examples(grouped(once.examples), seen, salt, policy)
     if isinstance(split, NotEnough):
         return split
-    told = [*story, f"{len(examples) - len(once.examples)} repeated inputs left out"]
+    told = list(story)
+    if repeated := len(examples) - len(once.examples):
+        told.append(f"{repeated} repeated inputs left out")
     if once.conflicts:
         told.append(f"{once.conflicts} inputs had two right answers; the newest counts")
     return TrainingData(split, tuple(told))

@@ -1,7 +1,5 @@
 """optimization_launches: a request that is ready becomes a Dagster run; one whose run died is taken up again."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -47,7 +45,8 @@ def optimization_launches_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
                 dg.RunRequest(
                     run_key=f"{launch.request_id}:{launch.number}",
                     partition_key=launch.request_id,
-                    tags={"perf_pipeline/agent": launch.agent},
+                    # With its tag the partition counts as resolved: it is added by this very tick.
+                    tags={PARTITION_TAG: launch.request_id, "perf_pipeline/agent": launch.agent},
                 )
                 for launch in plan.due
             ],

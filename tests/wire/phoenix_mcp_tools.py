@@ -48,6 +48,8 @@ class PhoenixTools:
             for span in self.spans
             if (start is None or start <= span["start_time"]) and (end is None or span["start_time"] < end)
         ]
+        if self.tools.span_ids and self.tools.span_ids in arguments:
+            found = [span for span in found if span["context"]["span_id"] in arguments[self.tools.span_ids]]
         upwards = arguments.get("order") == "asc" and self.tools.sorts
         found = found if upwards else found[::-1]
         if "cursor" in arguments:

@@ -1,0 +1,1 @@
+"""What optimizing the demo fleet's agents gains, and what it costs."""
