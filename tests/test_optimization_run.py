@@ -288,6 +288,25 @@ def test_a_cancelled_run_ends_and_promotes_nothing(workshop: MakeWorkshop) -> No
     assert made.book.program_alias("InboundAgent", "production") is None
 
 
+def test_a_run_that_is_cancelled_when_all_is_paid_for_is_not_promoted_either(
+    workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = workshop()
+    made.request()
+    before = made.files.add_version
+
+    def cancel_first(*arguments: Any) -> tuple[str, str]:
+        made.book.ask_to_cancel("r1", "ana")
+        return before(*arguments)
+
+    monkeypatch.setattr(made.files, "add_version", cancel_first)
+    assert made.run().run.outcome is RunOutcome.CANCELLED
+    assert made.book.program_alias("InboundAgent", "production") is None
+    assert [note.message.title for note in made.book.notifications()] == [
+        "✋ BootstrapFewShot for InboundAgent was cancelled"
+    ]
+
+
 def test_a_model_that_is_out_of_order_interrupts_the_run_and_a_later_attempt_finishes_it(
     workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -59,8 +60,9 @@ def optimization_runs_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             except dg.DagsterExecutionInterruptedError:
                 # Dagster stops a run for people who cancel it, and for its own reasons, such as a new deployment.
                 if _is_being_cancelled(context):
-                    book.ask_to_cancel(request_id, "somebody in Dagster's UI")
-                    run_request(request_id, tools)
+                    book.ask_to_cancel(request_id, "Somebody in Dagster's UI")
+                    with suppress(RunRefused):
+                        run_request(request_id, tools)
                 raise
         return dg.MaterializeResult(metadata=_metadata(result))
 

@@ -39,11 +39,19 @@ def end_run(run: OptimizationRun, outcome: RunOutcome, said: str, findings: Find
         move = ProgramAlias(run.agent, PRODUCTION, run.version, run.baseline_sequence + 1, now, "optimizer", reason)
     recorded = tools.book.finish_run(ended, move=move, messages=result_messages(ended, tools.fleet, now))
     if recorded is None and move is not None:
-        ended = replace(ended, outcome=RunOutcome.STALE, said="Another version is in production by now.")
+        now_known = tools.book.optimization_run(run.request_id)
+        if now_known and now_known.cancel_requested_by:
+            ended = replace(ended, outcome=RunOutcome.CANCELLED, said=cancelled_words(now_known))
+        else:
+            ended = replace(ended, outcome=RunOutcome.STALE, said="Another version is in production by now.")
         recorded = tools.book.finish_run(ended, messages=result_messages(ended, tools.fleet, now))
     if recorded is None:
         raise RunRefused(f"Request {run.request_id} has ended meanwhile.")
     return RunResult(recorded, finish_files(recorded, findings, tools))
+
+
+def cancelled_words(run: OptimizationRun) -> str:
+    return f"{run.cancel_requested_by} cancelled the run."
 
 
 def interrupt_run(

@@ -26,11 +26,12 @@ from perf_pipeline.records import (
     OptimizationRequest,
     OptimizationRun,
     ProgramVersion,
+    RequestState,
     RunOutcome,
     SpendPurpose,
     TaskRecord,
 )
-from perf_pipeline.runs.ending import Findings, end_run, interrupt_run, publish_aliases
+from perf_pipeline.runs.ending import Findings, cancelled_words, end_run, interrupt_run, publish_aliases
 from perf_pipeline.runs.meter import RunMeter
 from perf_pipeline.runs.target import LoadedTarget, baseline_program, examples_of, load_target
 from perf_pipeline.runs.tools import DATASET, PRODUCTION, REPORT, RunProgress, RunRefused, RunResult, RunTools
@@ -62,6 +63,8 @@ def run_request(request_id: str, tools: RunTools) -> RunResult:
         approval, request = tools.book.approval_and_request(request_id)
         if request is None:
             raise RunRefused(f"There is no request {request_id}: see 'perf-pipeline optimizations'.")
+        if request.state not in (RequestState.READY, RequestState.RUNNING):
+            raise RunRefused(f"Request {request_id} is not to be run: it is {request.state.replace('_', ' ')}.")
         if reason := reason_not_to_run(request, approval):
             raise RunRefused(reason)
         with fresh_cache():
@@ -95,6 +98,8 @@ class _Attempt:
         ) from trouble
 
     def _optimize(self) -> RunResult:
+        if self._run and self._run.cancel_requested_by:
+            raise RunCancelled(cancelled_words(self._run))
         target = self._load()
         meter = RunMeter(
             self._tools.book,

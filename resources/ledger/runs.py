@@ -13,6 +13,7 @@ from perf_pipeline.records import Notification, OptimizationRun, ProgramAlias, R
 from resources.ledger import schema
 from resources.ledger.approvals import ApprovalLedger
 from resources.ledger.programs import ProgramLedger
+from resources.ledger.spend import NANODOLLARS
 
 REQUEST_AFTER = {
     RunOutcome.REFUSED: RequestState.REFUSED,
@@ -99,23 +100,25 @@ class RunLedger(ApprovalLedger, ProgramLedger):
         """Record how the run ended, with its request, the alias that it moves and the `messages` that say so: all of
         it or nothing. What the run spent is summed up here.
 
-        Where the alias stands elsewhere than it did when the run began, nothing is moved, and None is given back. So
-        it is where the run has ended before.
+        Where the alias stands elsewhere than it did when the run began, or somebody has asked to cancel, nothing is
+        moved, and None is given back. So it is where the run has ended before.
         """
         runs, requests, spend = schema.optimization_runs, schema.optimization_requests, schema.spend
         with self._engine.connect() as connection, connection.begin() as transaction:
-            billed = connection.execute(
-                sa.select(sa.func.coalesce(sa.func.sum(spend.c.billed), 0)).where(spend.c.request_id == run.request_id)
-            ).scalar_one()
-            ended = replace(run, spent_usd=int(billed) / 1e9)
-            done = connection.execute(
-                sa.update(runs).where(runs.c.request_id == run.request_id, UNFINISHED).values(_changing(ended))
-            )
-            state = REQUEST_AFTER.get(ended.outcome, RequestState.FINISHED) if ended.outcome else None
+            state = REQUEST_AFTER.get(run.outcome, RequestState.FINISHED) if run.outcome else None
+            # Written before anything is read: SQLite refuses to write on what another process has changed since.
             closed = connection.execute(
                 sa.update(requests)
                 .where(requests.c.id == run.request_id, requests.c.state.in_(MAY_RUN))
                 .values(state=str(state))
+            )
+            billed = connection.execute(
+                sa.select(sa.func.coalesce(sa.func.sum(spend.c.billed), 0)).where(spend.c.request_id == run.request_id)
+            ).scalar_one()
+            ended = replace(run, spent_usd=int(billed) / NANODOLLARS)
+            wanted = [runs.c.cancel_requested_by.is_(None)] if move else []
+            done = connection.execute(
+                sa.update(runs).where(runs.c.request_id == run.request_id, UNFINISHED, *wanted).values(_changing(ended))
             )
             moved = move is None or self._move(connection, move)
             if (done.rowcount, closed.rowcount, moved) != (1, 1, True):
