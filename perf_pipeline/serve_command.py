@@ -30,10 +30,13 @@ def serve(
     ] = LOOPBACK,
     home: HomeOption = None,
 ) -> None:
-    """Take what people click in Slack: by HTTP (SLACK_SIGNING_SECRET), by Socket Mode (SLACK_APP_TOKEN), or both."""
+    """Take what people click in Slack: by HTTP (SLACK_SIGNING_SECRET), by Socket Mode (SLACK_APP_TOKEN), or both; and
+    tell agents which programs to run: on this machine, or to those with the token PERF_PIPELINE_PROGRAMS_TOKEN."""
     import uvicorn
 
     from perf_pipeline.service.app import create_app
+    from perf_pipeline.service.programs import programs_router
+    from resources.program_files import ProgramFiles
     from resources.reading import SlackError
     from resources.slack_interactions import SlackSignature
 
@@ -45,9 +48,19 @@ def serve(
             refuse(f"SLACK_SIGNING_SECRET is not set, and others reach {host}: set it, or leave --host out.")
         signature = SlackSignature(installation.environment["SLACK_SIGNING_SECRET"].strip()) if signed else None
         clock = partial(datetime.now, UTC)
+        token = installation.environment.get("PERF_PIPELINE_PROGRAMS_TOKEN", "").strip() or None
+        files = ProgramFiles(installation.settings.lake_url)
+        programs = programs_router(installation.book, files, token) if token or _is_loopback(host) else None
         try:
             with _socket_mode(installation) as given_up:
-                app = create_app(installation.book, installation.fleet, clock, signature, given_up=given_up)
+                app = create_app(
+                    installation.book,
+                    installation.fleet,
+                    clock,
+                    signature,
+                    given_up=given_up,
+                    programs=programs,
+                )
                 if signed:
                     typer.echo(f"Slack's requests are taken at http://{host}:{port}/slack/interactions")
                 uvicorn.run(

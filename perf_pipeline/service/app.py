@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.service.problems import Problem, answer_with_problems
@@ -22,9 +22,11 @@ def create_app(
     signature: SlackSignature | None = None,
     replies: ClickReplies | None = None,
     given_up: Callable[[], str | None] = lambda: None,
+    programs: APIRouter | None = None,
 ) -> FastAPI:
     """The application over an open ledger. Without `signature`, Slack's requests are refused; `clock` tells the time
-    (aware), `replies` where replies to clicks may go, `given_up` why Socket Mode ended for good, if it did."""
+    (aware), `replies` where replies to clicks may go, `given_up` why Socket Mode ended for good, if it did; `programs`
+    are the routes for agent processes, where they are served."""
     slack = SlackRequests(book, fleet, signature, replies or ClickReplies(), clock)
 
     @asynccontextmanager
@@ -35,6 +37,8 @@ def create_app(
     app = FastAPI(title="perf-pipeline", summary="Watches a fleet of LLM agents and improves it.", lifespan=lifespan)
     answer_with_problems(app)
     app.include_router(slack.router)
+    if programs is not None:
+        app.include_router(programs)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
