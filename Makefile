@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-real check bench bench-cycle bench-sources bench-detection bench-notifications screenshots clean
+.PHONY: help demo dev test test-real check bench bench-cycle bench-sources bench-detection bench-notifications bench-optimization screenshots clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -33,7 +33,7 @@ check: $(INSTALLED) ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: bench-cycle bench-sources bench-detection bench-notifications ## All benchmarks
+bench: bench-cycle bench-sources bench-detection bench-notifications bench-optimization ## All benchmarks
 
 bench-cycle: $(INSTALLED) ## Times of a cycle of 7 agents and 1,000 spans, and of loading the definitions
 	$(BIN)/python -m benchmarks.cycle
@@ -46,6 +46,9 @@ bench-detection: $(INSTALLED) ## Found, missed and false alarms on simulated fle
 
 bench-notifications: $(INSTALLED) ## Senders killed between claim and mark, storms of incidents, and the time from an incident to Slack
 	$(BIN)/python -W ignore -m benchmarks.notifications --stride 10
+
+bench-optimization: $(INSTALLED) ## Budgets under faults and kills, GEPA killed under Dagster, the gate's error rates, gains on held-out texts
+	$(BIN)/python -W ignore -m benchmarks.optimization
 
 screenshots: $(INSTALLED) ## Pictures of Dagster's UI on the demo's data, into .demo/screenshots (needs Chromium)
 	$(BIN)/python -m pytest -m browser tests/browser

@@ -1,4 +1,4 @@
-"""The Dagster daemon launches a request, and launches it again when its process is killed: one result, one promotion."""
+"""The Dagster daemon launches a request, and again when its process is killed: one result, one promotion."""
 
 from __future__ import annotations
 
@@ -92,14 +92,11 @@ def _outcome(book: Ledger) -> RunOutcome | None:
 
 
 def _kill_the_run(daemon: int) -> None:
-    """Kill -9 of the process, below the daemon, that executes the run."""
-    listed = subprocess.run(["ps", "-eo", "pid,sid,pcpu,args"], capture_output=True, text=True, check=True).stdout
-    below = [line.split(maxsplit=3) for line in listed.splitlines()[1:]]
-    workers = [
-        line for line in below if line[1] == str(daemon) and "multiprocessing" in line[3] and "spawn_main" in line[3]
-    ]
-    assert workers, listed
-    os.kill(int(max(workers, key=lambda line: float(line[2]))[0]), signal.SIGKILL)
+    """Kill -9 of the process, in the daemon's session, that executes the run."""
+    command = ["ps", "-ww", "-s", str(daemon), "-o", "pid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (worker,) = [line.split(maxsplit=1)[0] for line in listed.splitlines() if "multiprocessing.spawn" in line]
+    os.kill(int(worker), signal.SIGKILL)
 
 
 def _dagster(environment: dict[str, str], *arguments: str) -> None:
