@@ -44,21 +44,26 @@ def test_the_uis_demo_asks_for_a_demo_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_the_demo_ends_with_an_alert_a_question_a_summary_and_seven_requests_whatever_the_environment_names(
-    tmp_path: Path,
-) -> None:
+def test_the_demo_alerts_asks_optimizes_and_sums_up_whatever_the_environment_names(tmp_path: Path) -> None:
     shutil.copyfile(ROOT / "fleet.yaml", tmp_path / "fleet.yaml")
     shown = perf_pipeline("demo", cwd=tmp_path, PHOENIX_ENDPOINT="http://127.0.0.1:9", SLACK_BOT_TOKEN="xoxb-canary")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     messages = [json.loads(line) for line in (tmp_path / ".demo" / "messages.jsonl").read_text().splitlines()]
     said = {message["title"]: message["text"] for message in messages}
+    assert len(said) == len(messages) == 6
     (question,) = [title for title in said if "APPROVAL NEEDED" in title]
     (summary,) = [title for title in said if "Daily Performance Summary" in title]
-    assert set(said) == {"🚨 PERFORMANCE ALERT", question, summary}
+    assert {"🚨 PERFORMANCE ALERT", "✅ Approved"} <= set(said)
     assert "Agent: InboundAgent" in said["🚨 PERFORMANCE ALERT"]
     assert "to 0%" in said["🚨 PERFORMANCE ALERT"]
     assert "StrategyAgent" in question
-    assert "StrategyAgent: GEPA (pending approval)" in said[summary]
-    assert said[summary].count("BootstrapFewShot (triggered)") == 6
+    for agent, optimizer, cap in (("InboundAgent", "BootstrapFewShot", "$5"), ("StrategyAgent", "GEPA", "$30")):
+        result = said[f"🚀 {agent} got better: {optimizer} promoted a new version"]
+        assert f"of at most {cap} (simulated model)" in result
+        assert f"{agent}: {optimizer} (finished)" in said[summary]
+        pointer = json.loads((tmp_path / ".demo" / "lake" / "programs" / agent / "production.json").read_text())
+        assert pointer["version"] in result
+        # What was promoted is what the fleet ran in the windows after it.
+        assert shown.stdout.count(pointer["version"]) >= 2
     assert "Where to look next" in shown.stdout
     assert "canary" not in shown.stdout + shown.stderr
