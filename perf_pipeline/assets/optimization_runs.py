@@ -71,25 +71,25 @@ def optimization_runs_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
 
 def _metadata(result: RunResult) -> dict[str, dg.MetadataValue]:
     run = result.run
-    shown: dict[str, float | int | str | None] = {
-        "outcome": str(run.outcome),
-        "agent": run.agent,
-        "optimizer": run.optimizer,
+    words = {"outcome": str(run.outcome), "agent": run.agent, "optimizer": run.optimizer, "version": run.version}
+    figures = {
         "points before": run.baseline_score,
         "points after": run.candidate_score,
         "gain in points": run.gain_points,
         "held-out items": run.held_out_items,
-        "spent in US dollars": round(run.spent_usd, 4),
+        "spent in US dollars": run.spent_usd,
         "cap in US dollars": run.cap_usd,
-        "version": run.version,
         "attempts": run.attempts,
     }
-    known = {name: value for name, value in shown.items() if value is not None}
-    figures = {
-        name: dg.MetadataValue.text(value) if isinstance(value, str) else dg.MetadataValue.float(float(value))
-        for name, value in known.items()
+    return {
+        "report": dg.MetadataValue.md(result.report),
+        **{name: dg.MetadataValue.text(word) for name, word in words.items() if word is not None},
+        **{
+            name: dg.MetadataValue.float(round(float(figure), 4 if "dollars" in name else 1))
+            for name, figure in figures.items()
+            if figure is not None
+        },
     }
-    return {"report": dg.MetadataValue.md(result.report), **figures}
 
 
 def _shown_in(context: dg.AssetExecutionContext) -> Callable[[RunProgress], None]:

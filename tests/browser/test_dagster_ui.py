@@ -91,7 +91,7 @@ def page(dagster_ui: str) -> Iterator[Page]:
 
 def test_the_asset_graph_shows_three_stages(page: Page) -> None:
     page.goto("/asset-groups/")
-    for group in ("telemetry", "performance", "decisions"):
+    for group in ("telemetry", "performance", "decisions", "optimization"):
         page.get_by_text(group, exact=False).first.wait_for(timeout=60_000)
     time.sleep(3)
     page.screenshot(path=PICTURES / "asset-groups.png")
@@ -123,6 +123,15 @@ def test_an_assets_partition_shows_figures_that_a_person_reads(page: Page) -> No
     page.screenshot(path=PICTURES / "anomalies-findings.png")
 
 
+def test_an_optimization_shows_what_it_changed_gained_and_cost(page: Page) -> None:
+    page.goto("/assets/optimization_runs?view=events")
+    page.get_by_text("held-out items").first.wait_for(timeout=60_000)
+    page.screenshot(path=PICTURES / "optimization-event.png")
+    page.get_by_text("Show Markdown").first.click()
+    page.get_by_text("simulated language model").first.wait_for()
+    page.screenshot(path=PICTURES / "optimization-report.png")
+
+
 def test_a_failed_check_says_which_setting_to_mend(page: Page) -> None:
     page.goto("/assets/raw_spans?view=checks")
     page.get_by_text("source_complete").first.wait_for(timeout=60_000)
@@ -134,7 +143,13 @@ def test_a_failed_check_says_which_setting_to_mend(page: Page) -> None:
 
 def test_schedules_and_sensors_are_ready_to_be_switched_on(page: Page) -> None:
     page.goto("/automation")
-    for name in ("monitoring_schedule", "daily_summary_schedule", "missing_windows", "notifications"):
+    for name in (
+        "monitoring_schedule",
+        "daily_summary_schedule",
+        "missing_windows",
+        "notifications",
+        "optimization_launches",
+    ):
         page.get_by_text(name).first.wait_for(timeout=60_000)
     page.screenshot(path=PICTURES / "automation.png")
 
