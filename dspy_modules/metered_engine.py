@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -134,6 +134,10 @@ class MeteredEngine:
             self.sleep(pause)
         raise AssertionError("The last wait is none, and ends the loop.")
 
+    def stream(self, request: lm15.Request) -> Iterator[Any]:
+        """The whole answer at once: for programs that stream, so that they are metered like others."""
+        yield from lm15.response_to_events(self.complete(request))
+
 
 @dataclass(frozen=True)
 class AsyncMeteredEngine:
@@ -171,6 +175,10 @@ class AsyncMeteredEngine:
                 return await asyncio.to_thread(_paid, self.meter, reservation, call, self.price, response)
             await asyncio.sleep(pause)
         raise AssertionError("The last wait is none, and ends the loop.")
+
+    async def stream(self, request: lm15.Request) -> AsyncIterator[Any]:
+        for event in lm15.response_to_events(await self.complete(request)):
+            yield event
 
 
 def _waits() -> Iterator[float | None]:

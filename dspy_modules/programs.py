@@ -145,7 +145,7 @@ def _models_in(value: Any, place: str, seen: set[int]) -> Iterator[str]:
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, dspy.LM):
+    if isinstance(value, dspy.BaseLM | dspy.Embedder):
         yield place
     elif isinstance(value, dspy.Module):
         for name, held in vars(value).items():

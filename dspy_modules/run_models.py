@@ -10,11 +10,12 @@ from typing import TypeAlias
 
 import dspy
 from dspy import lm15
+from dspy.utils.callback import BaseCallback
 
 from dspy_modules.embedded_model import EmbeddedModel
 from dspy_modules.metered_engine import AsyncEngine, AsyncMeteredEngine, Engine, Meter, MeteredEngine
 from dspy_modules.prices import Price
-from dspy_modules.stop_signals import ModelUnavailable
+from dspy_modules.stop_signals import InfrastructureFailure, ModelUnavailable
 
 Model: TypeAlias = dspy.LM
 EMBEDDED = "embedded/"
@@ -70,6 +71,26 @@ def fresh_cache() -> Iterator[None]:
             yield
     finally:
         dspy.cache = before  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _RefuseUnmetered(BaseCallback):
+    """Sees every call of a language model in the context. DSPy passes on what is no Exception."""
+
+    def on_lm_start(self, call_id: str, instance: object, inputs: dict[str, object]) -> None:  # noqa: ARG002
+        if not isinstance(getattr(instance, "engine", None), MeteredEngine):
+            name = getattr(instance, "model", type(instance).__name__)
+            raise InfrastructureFailure(
+                f"The program calls {name} past the budget: let it use the model of dspy.context, and make none.",
+                is_lasting=True,
+            )
+
+
+@contextmanager
+def only_metered_calls() -> Iterator[None]:
+    """No call of a language model that is not metered, while the block runs: such a one raises InfrastructureFailure,
+    also where the program makes the model within its `forward`."""
+    with dspy.context(callbacks=[*dspy.settings.callbacks, _RefuseUnmetered()]):
+        yield
 
 
 def _engines(settings: ModelSettings) -> tuple[Engine, AsyncEngine]:

@@ -34,7 +34,8 @@ def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
         if not rows:
             console.print("No optimization was ever requested.")
             return
-        table = Table(Column("request", no_wrap=True), "agent", "optimizer", "state", "score", "spent", "version")
+        wide = [Column(name, no_wrap=True) for name in ("request", "agent", "score", "spent")]
+        table = Table(*wide[:2], "optimizer", "state", *wide[2:], box=None)
         for row in rows:
             before, after = row["baseline_score"], row["candidate_score"]
             score = "" if before is None or after is None else f"{before:.0f} → {after:.0f}"
@@ -45,7 +46,6 @@ def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 str(said).replace("_", " "),
                 score,
                 f"${row['spent_usd']:.2f} of ${row['cap_usd']:g}",
-                row["version"] or "",
             )
         console.print(table)
         for row in rows:

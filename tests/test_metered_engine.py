@@ -11,11 +11,11 @@ import dspy
 import pytest
 from dspy import lm15
 
-from dspy_modules.embedded_model import EmbeddedModel
+from dspy_modules.embedded_model import EmbeddedModel, embedded_lm
 from dspy_modules.metered_engine import RETRIES, Bill, Call, MeteredEngine
 from dspy_modules.prices import Price, UnboundedCallError, tokens_of
-from dspy_modules.run_models import ModelSettings, fresh_cache, metered_model
-from dspy_modules.stop_signals import BudgetExhausted, ModelUnavailable
+from dspy_modules.run_models import ModelSettings, fresh_cache, metered_model, only_metered_calls
+from dspy_modules.stop_signals import BudgetExhausted, InfrastructureFailure, ModelUnavailable
 
 PRICE = Price(0.4, 1.6)
 
@@ -227,6 +227,40 @@ def test_what_dspys_cache_holds_is_not_paid_again_within_a_run_and_is_in_another
             for _ in range(3):
                 dspy.Predict("question -> answer: bool")(question="Is it day?")
     assert len(meter.said("settle")) == 2
+
+
+def test_a_program_that_makes_a_model_itself_is_stopped_before_it_calls_it() -> None:
+    class Sneaky(dspy.Module):
+        def forward(self, question: str) -> dspy.Prediction:
+            with dspy.context(lm=embedded_lm()):
+                return dspy.Predict("question -> answer: bool")(question=question)
+
+    async def awaited() -> None:
+        await dspy.asyncify(Sneaky())(question="Is it day?")  # pyright: ignore[reportCallIssue]
+
+    meter = RecordingMeter()
+    with only_metered_calls(), dspy.context(lm=metered_model(settings(), meter, "task")):
+        dspy.Predict("question -> answer: bool")(question="Is it night?")
+        with pytest.raises(InfrastructureFailure, match="past the budget"):
+            Sneaky()(question="Is it day?")
+        with pytest.raises(InfrastructureFailure, match="past the budget"):
+            asyncio.run(awaited())
+        with pytest.raises(InfrastructureFailure, match="past the budget"):
+            dspy.Evaluate(devset=[dspy.Example(question="?").with_inputs("question")] * 3, num_threads=2)(
+                Sneaky(), metric=lambda *_: 1.0
+            )
+
+
+def test_a_program_that_streams_pays_as_well() -> None:
+    async def streamed() -> None:
+        program = dspy.streamify(dspy.Predict("question -> answer: str"))
+        async for _ in program(question="Is it day? The sun is up."):  # pyright: ignore[reportCallIssue]
+            pass
+
+    meter = RecordingMeter()
+    with fresh_cache(), dspy.context(lm=metered_model(settings(), meter, "task")):
+        asyncio.run(streamed())
+    assert len(meter.said("settle")) == 1
 
 
 def test_the_key_of_a_provider_is_in_no_text_of_the_settings() -> None:

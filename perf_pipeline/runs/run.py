@@ -13,7 +13,7 @@ from functools import partial
 from dspy_modules.evaluation import Scored
 from dspy_modules.optimizers import Found, Progress, Search, search
 from dspy_modules.programs import Program, ProgramError, signature_fingerprint, state_of, texts_of
-from dspy_modules.run_models import fresh_cache
+from dspy_modules.run_models import fresh_cache, only_metered_calls
 from dspy_modules.stop_signals import BudgetExhausted, InfrastructureFailure, RunCancelled
 from perf_pipeline.fleet_targets import ModelConfig, TargetConfig
 from perf_pipeline.optimization.approvals import reason_not_to_run
@@ -67,7 +67,7 @@ def run_request(request_id: str, tools: RunTools) -> RunResult:
             raise RunRefused(f"Request {request_id} is not to be run: it is {request.state.replace('_', ' ')}.")
         if reason := reason_not_to_run(request, approval):
             raise RunRefused(reason)
-        with fresh_cache():
+        with fresh_cache(), only_metered_calls():
             return _Attempt(request, known, tools).result()
 
 
