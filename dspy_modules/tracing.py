@@ -71,6 +71,7 @@ class AgentTracer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._instrumentor.uninstrument()
+        _inherit_calls_again()
         self._provider.shutdown()
 
     def run(self, program: Program, inputs: Mapping[str, Any], task: Task, lm: Model) -> Answer:
@@ -92,6 +93,14 @@ class AgentTracer:
             span.set_output(answer.toDict())
             span.set_status(trace.StatusCode.OK)
         return answer
+
+
+def _inherit_calls_again() -> None:
+    """Undo what the instrumentor leaves on `dspy.LM`: methods of its own instead of those that it inherits, without the
+    callbacks that these call."""
+    for name in ("__call__", "acall"):
+        if name in vars(dspy.LM):
+            delattr(dspy.LM, name)
 
 
 def counting_tokens(lm: Model) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,8 +21,9 @@ from perf_pipeline.optimization.policy import (
     decide,
     latest_optimizations,
 )
-from perf_pipeline.records import ApprovalRecord, ApprovalState, OptimizationRequest, RequestState
+from perf_pipeline.records import ApprovalRecord, ApprovalState, OptimizationRequest, OptimizationRun, RequestState
 from tests.builders import START, optimizable, request, shipped_fleet
+from tests.run_builders import a_run
 
 FLEET = optimizable(shipped_fleet())
 NOW = START + timedelta(days=10)
@@ -37,12 +39,13 @@ def decision(
     committed: float = 0,
     failing: bool = False,
     approvals: Sequence[ApprovalRecord] = (),
+    runs: Sequence[OptimizationRun] = (),
 ) -> Decision:
     """What is decided on an agent that is alone in its fleet; `tasks` are those since its last optimization,
     None where they could not be read."""
     alone = FLEET.model_copy(update={"agents": tuple(one for one in FLEET.agents if one.name == agent)})
     counts = None if tasks is None else {agent: CompletedTasks(total, tasks)}
-    (found,) = decide(alone, counts, requests or [], committed, failing, NOW, approvals)
+    (found,) = decide(alone, counts, requests or [], committed, failing, NOW, approvals, runs)
     return found
 
 
@@ -136,9 +139,14 @@ def test_what_was_turned_down_or_expired_is_not_asked_again_at_once(state: Reque
     assert decision(tasks=10, requests=[old], approvals=[its_approval]).decision is Choice.OPTIMIZE
 
 
-def test_a_cancelled_request_was_no_optimization() -> None:
-    cancelled = request(state=RequestState.CANCELLED, completed_tasks=40, requested_at=NOW - timedelta(hours=1))
-    assert decision(tasks=10, requests=[cancelled]).decision is Choice.OPTIMIZE
+@pytest.mark.parametrize("state", [RequestState.CANCELLED, RequestState.REFUSED, RequestState.FAILED])
+def test_a_request_that_came_to_nothing_was_no_optimization_and_is_not_made_again_at_once(state: RequestState) -> None:
+    ended = request(state=state, completed_tasks=40, requested_at=NOW - timedelta(hours=1))
+    run = a_run(ended.id, said="12 labelled tasks are too few.", finished_at=NOW - timedelta(minutes=50))
+    waiting = decision(tasks=10, requests=[ended], runs=[run])
+    assert "12 labelled tasks are too few" in waits_for(waiting)
+    later = replace(run, finished_at=NOW - timedelta(hours=FLEET.cool_down_hours + 1))
+    assert decision(tasks=10, requests=[ended], runs=[later]).decision is Choice.OPTIMIZE
 
 
 def test_requests_of_other_agents_do_not_count() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -13,6 +14,9 @@ from perf_pipeline.records import OptimizationRun, RunOutcome
 
 MOST_ITEMS = 10
 LONGEST_VALUE = 200
+
+MARKUP = re.compile(r"([\\`*\[\]~#&]|(?<!\w)_|_(?!\w))")
+BLOCK_START = re.compile(r"^(\d*)([-+=.)])")
 
 HEADLINES = {
     RunOutcome.PROMOTED: "Promoted: agents take the new version up within a minute.",
@@ -184,7 +188,7 @@ def _same_fields(item: HeldOutItem) -> dict[str, Any]:
 
 def _fields(fields: Mapping[str, Any]) -> str:
     shown = [f"{name}: {value}" for name, value in fields.items() if name != "augmented"]
-    text = plain("; ".join(shown)).replace("`", "'")
+    text = one_line("; ".join(shown)).replace("`", "'")
     return f"`{text[:LONGEST_VALUE]}{'…' if len(text) > LONGEST_VALUE else ''}`"
 
 
@@ -192,6 +196,12 @@ def _canonical(demonstration: Mapping[str, Any]) -> str:
     return json.dumps(dict(demonstration), sort_keys=True, default=str)
 
 
-def plain(text: str) -> str:
-    """Text from outside on one line, in which no character begins markup."""
+def one_line(text: str) -> str:
+    """Text from outside on one line, in which no character draws a column or a tag."""
     return " ".join(text.split()).replace("|", "¦").replace("<", "‹").replace(">", "›")
+
+
+def plain(text: str) -> str:
+    """Text from outside on one line, in which nothing is markup, wherever it stands."""
+    escaped = MARKUP.sub(r"\\\1", one_line(text))
+    return BLOCK_START.sub(r"\1\\\2", escaped)
