@@ -54,9 +54,10 @@ class Price:
 def tokens_of(usage: lm15.Usage) -> tuple[int, int] | None:
     """Input and output tokens as they are billed; None where the provider does not say.
 
-    Some providers leave the tokens of reasoning out of the output, but not out of the total.
+    LiteLLM writes zeros for usage that is not there, and no prompt has no tokens. Some providers leave the tokens of
+    reasoning out of the output, but not out of the total.
     """
-    if usage.input_tokens is None or usage.output_tokens is None:
+    if not usage.input_tokens or usage.output_tokens is None:
         return None
     beyond_input = (usage.total_tokens or 0) - usage.input_tokens
     return usage.input_tokens, max(usage.output_tokens, beyond_input)

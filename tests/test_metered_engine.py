@@ -282,4 +282,10 @@ def test_a_text_costs_at_most_one_token_a_byte() -> None:
 def test_reasoning_that_a_provider_counts_in_the_total_only_is_paid_as_output() -> None:
     assert tokens_of(lm15.Usage(input_tokens=10, output_tokens=5, total_tokens=40)) == (10, 30)
     assert tokens_of(lm15.Usage(input_tokens=10, output_tokens=5)) == (10, 5)
-    assert tokens_of(lm15.Usage(input_tokens=10)) is None
+
+
+@pytest.mark.parametrize(
+    "usage", [lm15.Usage(), lm15.Usage(input_tokens=10), lm15.Usage(input_tokens=0, output_tokens=0, total_tokens=0)]
+)
+def test_usage_that_is_not_there_is_not_taken_for_none(usage: lm15.Usage) -> None:
+    assert tokens_of(usage) is None
