@@ -11,7 +11,8 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,6 +46,11 @@ SURELY_NOT_BILLED = (
     lm15.CapabilityError,
 )
 NEVER_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "PoolTimeout"})
+
+
+_RESERVING = ThreadPoolExecutor(64, thread_name_prefix="reserve")
+"""Where reservations of programs that await their model wait. Not the loop's own threads: calls need these to end, and
+reservations wait for calls to end."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ class MeteredEngine:
 
 @dataclass(frozen=True)
 class AsyncMeteredEngine:
-    """The same for programs that await their model. The meter waits in threads, so that the loop goes on."""
+    """The same for programs that await their model. What may wait, waits in threads, so that the loop goes on."""
 
     engine: AsyncEngine
     meter: Meter
@@ -150,11 +156,11 @@ class AsyncMeteredEngine:
 
     async def complete(self, request: lm15.Request) -> lm15.Response:
         call = _call(request, self.price, self.purpose)
-        if paid := await asyncio.to_thread(self.meter.recall, call):
+        if paid := self.meter.recall(call):
             return response_from_dict(json.loads(paid))
         for wait in _waits():
             # Shielded: a reservation that was made while its caller was cancelled would stay open.
-            reserving = asyncio.ensure_future(asyncio.to_thread(self.meter.reserve, call))
+            reserving = asyncio.get_running_loop().run_in_executor(_RESERVING, self.meter.reserve, call)
             try:
                 reservation = await asyncio.shield(reserving)
             except asyncio.CancelledError:
@@ -172,7 +178,7 @@ class AsyncMeteredEngine:
                 self.meter.lose(reservation)
                 raise
             else:
-                return await asyncio.to_thread(_paid, self.meter, reservation, call, self.price, response)
+                return _paid(self.meter, reservation, call, self.price, response)
             await asyncio.sleep(pause)
         raise AssertionError("The last wait is none, and ends the loop.")
 
@@ -211,10 +217,15 @@ def _refuse_unless_text(request: lm15.Request) -> None:
 
 
 def _paid(meter: Meter, reservation: str, call: Call, price: Price, response: lm15.Response) -> lm15.Response:
-    tokens = tokens_of(response.usage)
-    bill = Bill(price.cost(*tokens), *tokens) if tokens else Bill(call.worst_case)
-    answer: Mapping[str, Any] = response_to_dict(response)
-    meter.settle(reservation, bill, json.dumps(answer))
+    try:
+        tokens = tokens_of(response.usage)
+        bill = Bill(price.cost(*tokens), *tokens) if tokens else Bill(call.worst_case)
+        answer = json.dumps(response_to_dict(response))
+    except Exception as error:
+        # Left open, the reservation would be waited for, for ever.
+        meter.lose(reservation)
+        raise ModelUnavailable(f"{call.model} gave an answer that cannot be kept: {_words(error)}") from error
+    meter.settle(reservation, bill, answer)
     return response
 
 

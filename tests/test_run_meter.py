@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dspy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dspy_modules.metered_engine import Bill, Call
+from dspy_modules.prices import Price
+from dspy_modules.run_models import ModelSettings, fresh_cache, metered_model
 from dspy_modules.stop_signals import BudgetExhausted, InfrastructureFailure, PhaseOver, RunCancelled
 from perf_pipeline.records import OptimizationRun, SpendPurpose
 from perf_pipeline.runs.meter import PartMeter, RunMeter
@@ -74,6 +78,22 @@ def test_a_burst_waits_for_calls_that_are_under_way_and_is_not_refused(book: Led
         waiting.join(timeout=5)
         assert len(got) == 1
         part.release(got[0])
+
+
+def test_a_burst_of_calls_that_are_awaited_waits_and_is_not_stuck(book: Ledger) -> None:
+    async def burst() -> None:
+        with dspy.context(lm=model):
+            program = dspy.Predict("question -> answer: bool")
+            await asyncio.gather(*(program.acall(question=f"Is {number} a number?") for number in range(80)))
+
+    with meter(book).part(0.004) as part, fresh_cache():
+        # One call may cost 0.0008 $ and costs 0.00004 $: five fit at once, and all of them in the end.
+        settings = ModelSettings("embedded/simulated-1", Price(0.1, 0.4), 1000)
+        model = metered_model(settings, part, "task")
+        asyncio.run(asyncio.wait_for(burst(), timeout=60))
+    (spent,) = book.spent_by_purpose("r1")
+    assert spent.calls == 80
+    assert spent.usd < 0.004
 
 
 def test_what_was_not_billed_is_given_back_and_what_is_unknown_is_not(book: Ledger) -> None:
