@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +71,8 @@ def evaluate(
     def score(example: dspy.Example) -> Scored:
         try:
             prediction = program(**example.inputs())
+            if not isinstance(prediction, dspy.Prediction):
+                raise TypeError(f"the program gave a {type(prediction).__name__}, not a dspy.Prediction")
         except Exception as error:  # noqa: BLE001 (a failing program is what is measured; stop signals pass)
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             return Scored(Judgement(0.0, f"The program failed with {words}"), None, words)
@@ -80,7 +82,11 @@ def evaluate(
         pool = ThreadPoolExecutor(threads)
         try:
             waiting = [pool.submit(copy_context().run, score, example) for example in examples]
-            return [future.result() for future in waiting]
+            # What stops one stops all, however long those before it take: each example is paid for.
+            wait(waiting, return_when=FIRST_EXCEPTION)
+            if any(future.done() and future.exception() for future in waiting):
+                pool.shutdown(wait=False, cancel_futures=True)
+            return [future.result() for future in waiting if not future.cancelled()]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -6,7 +6,6 @@ budget which runs out ends the search with the best so far.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -66,13 +65,6 @@ def search(optimizer: str, given: Search) -> Found:
     except Exception as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InfrastructureFailure(f"{optimizer} broke off with {words}", is_lasting=True) from error
-
-
-def missing_requirement(optimizer: str) -> str | None:
-    """What must be installed before the optimizer can run; None where nothing is missing."""
-    if optimizer == "MIPROv2" and importlib.util.find_spec("optuna") is None:
-        return "MIPROv2 needs the package optuna: install it where optimizations run, with pip install 'dspy[optuna]'."
-    return None
 
 
 class _BestCandidate:
@@ -187,7 +179,8 @@ def _simba(given: Search) -> Found:
 
 def _score_of(judge: Judge) -> Callable[..., float]:
     def score(example: dspy.Example, prediction: Any, trace: object = None) -> float:  # noqa: ARG001
-        return judge(example, prediction).score
+        # SIMBA asks about a program that failed, too.
+        return 0.0 if prediction is None else judge(example, prediction).score
 
     return score
 

@@ -41,17 +41,24 @@ def load_attribute(path: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise ProgramError(
-            f"{path} cannot be imported ({error}): correct it in fleet.yaml, and install the package that it is in "
-            "where optimizations run."
+            f"{path} cannot be imported ({type(error).__name__}: {error}): correct it in fleet.yaml, and see that its "
+            "package can be imported where optimizations run."
         ) from error
     return found
 
 
 def load_program(path: str) -> Program:
     """The program that the factory makes. Raises ProgramError."""
-    program = load_attribute(path)()
+    factory = load_attribute(path)
+    try:
+        program = factory()
+    except Exception as error:
+        raise ProgramError(
+            f"{path} cannot be called without arguments ({type(error).__name__}: {error}): name a factory of a "
+            "dspy.Module that needs none."
+        ) from error
     if not isinstance(program, dspy.Module):
         raise ProgramError(f"{path} gives a {type(program).__name__}, not a dspy.Module: name a factory of one.")
     if not program.named_predictors():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from perf_pipeline.fleet_model import FleetModel, Positive
 
@@ -59,7 +59,14 @@ class FileExamples(FleetModel):
     path: Annotated[str, Field(min_length=1)]
 
 
-Examples = Annotated[TraceExamples | FileExamples, Field(discriminator="kind")]
+def _kind_of(content: object) -> str:
+    kind = content.get("kind", "traces") if isinstance(content, dict) else getattr(content, "kind", None)
+    return str(kind)
+
+
+Examples = Annotated[
+    Annotated[TraceExamples, Tag("traces")] | Annotated[FileExamples, Tag("file")], Discriminator(_kind_of)
+]
 
 
 class GepaSettings(FleetModel):

@@ -58,7 +58,7 @@ def cancel(
 ) -> None:
     """Cancel an optimization. One that runs ends at its next call of a model; nothing is promoted."""
     with opened_installation(home) as installation:
-        state = installation.book.ask_to_cancel(request, person or user_name())
+        state = installation.book.ask_to_cancel(request, person or user_name(), datetime.now(UTC))
         if state is None:
             refuse(
                 f"There is no request {one_line(request)} that could be cancelled: see 'perf-pipeline optimizations'."

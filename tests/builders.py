@@ -34,7 +34,11 @@ def optimizable(fleet: FleetConfig) -> FleetConfig:
         model="embedded/simulated-1", usd_per_million_input_tokens=1, usd_per_million_output_tokens=1, max_tokens=100
     )
     target = TargetConfig(
-        program="agents:Program", metric="agents:metric", output_fields=("answer",), task_model="m", reflection_model="m"
+        program="agents:Program",
+        metric="agents:metric",
+        output_fields=("answer",),
+        task_model="m",
+        reflection_model="m",
     )
     agents = tuple(agent.model_copy(update={"target": target}) for agent in fleet.agents)
     return fleet.model_copy(update={"agents": agents, "models": {"m": model}})

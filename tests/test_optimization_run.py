@@ -279,7 +279,7 @@ def test_a_cancelled_run_ends_and_promotes_nothing(workshop: MakeWorkshop) -> No
 
     def cancel(progress: RunProgress) -> None:
         if progress.part == "searching" or progress.part == "scoring the candidate":
-            made.book.ask_to_cancel("r1", "ana")
+            made.book.ask_to_cancel("r1", "ana", made.now)
 
     made.on_progress = cancel
     run = made.run().run
@@ -296,7 +296,7 @@ def test_a_run_that_is_cancelled_when_all_is_paid_for_is_not_promoted_either(
     before = made.files.add_version
 
     def cancel_first(*arguments: Any) -> tuple[str, str]:
-        made.book.ask_to_cancel("r1", "ana")
+        made.book.ask_to_cancel("r1", "ana", made.now)
         return before(*arguments)
 
     monkeypatch.setattr(made.files, "add_version", cancel_first)

@@ -177,7 +177,7 @@ def test_a_cancelled_run_makes_no_further_call(book: Ledger) -> None:
     book.request_optimization(a_request())
     begun: OptimizationRun | None = book.begin_run(a_run())
     assert begun
-    book.ask_to_cancel(begun.request_id, "ana")
+    book.ask_to_cancel(begun.request_id, "ana", NOON)
     with meter(book, begun.request_id).part(5) as part, pytest.raises(RunCancelled, match="ana cancelled"):
         part.reserve(call())
     assert book.committed_spend(f"run:{begun.request_id}") == 0

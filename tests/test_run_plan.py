@@ -77,6 +77,10 @@ ASKED: dict[str, Any] = {
 }
 
 
+def id_with(**changes: Any) -> str:
+    return run_id(**{**ASKED, **changes})
+
+
 @pytest.mark.parametrize(
     ("name", "other"),
     [
@@ -91,11 +95,11 @@ ASKED: dict[str, Any] = {
     ],
 )
 def test_the_id_of_a_run_changes_with_each_thing_it_follows_from(name: str, other: object) -> None:
-    assert run_id(**(ASKED | {name: other})) != run_id(**ASKED)
+    assert id_with(**{name: other}) != id_with()
 
 
 def test_the_id_of_a_run_is_sixteen_hexadecimal_digits() -> None:
-    assert len(run_id(**ASKED)) == len(bytes.fromhex(run_id(**ASKED))) * 2 == 16
+    assert len(id_with()) == len(bytes.fromhex(id_with())) * 2 == 16
 
 
 json_values = st.recursive(
@@ -115,11 +119,11 @@ def shuffled(value: Any, order: random.Random) -> Any:
 @given(configuration=st.dictionaries(st.text(max_size=5), json_values, max_size=4), seed=st.integers())
 def test_the_id_of_a_run_does_not_depend_on_the_order_of_keys(configuration: dict[str, Any], seed: int) -> None:
     other = shuffled(configuration, random.Random(seed))
-    assert run_id(**(ASKED | {"configuration": configuration})) == run_id(**(ASKED | {"configuration": other}))
+    assert id_with(configuration=configuration) == id_with(configuration=other)
 
 
 def test_ingredients_do_not_run_into_each_other() -> None:
-    assert run_id(**(ASKED | {"agent": "A", "optimizer": "BC"})) != run_id(**(ASKED | {"agent": "AB", "optimizer": "C"}))
+    assert id_with(agent="A", optimizer="BC") != id_with(agent="AB", optimizer="C")
 
 
 def configured(**changes: Any) -> FleetConfig:

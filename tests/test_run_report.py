@@ -231,7 +231,7 @@ def test_hostile_text_draws_no_row_closes_no_fence_and_adds_no_block(text: str) 
     assert shape(full_report(text)) == shape(full_report("harmless"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(text=st.text(st.sampled_from("|`<>\n\r\\ -=~a\u2028\x0b\x85:") | st.characters(codec="utf-8"), max_size=30))
 def test_whatever_the_text_holds_the_report_keeps_its_tables_and_fences(text: str) -> None:
     expected, found = shape(full_report("harmless")), shape(full_report(text))
@@ -243,7 +243,7 @@ def test_whatever_the_text_holds_the_report_keeps_its_tables_and_fences(text: st
     assert all(line[:1] in "+- @" for fence in fences for line in fence.split("\n"))
 
 
-@pytest.mark.parametrize("text", LINKS)
+@pytest.mark.parametrize("text", [*LINKS, "` [the report](https://evil.example) `"])
 def test_no_text_from_a_task_begins_a_link(text: str) -> None:
     """Values, which are what customers wrote, stand in code; instructions in a fence."""
     demo = {"message": text}

@@ -60,7 +60,7 @@ def optimization_runs_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             except dg.DagsterExecutionInterruptedError:
                 # Dagster stops a run for people who cancel it, and for its own reasons, such as a new deployment.
                 if _is_being_cancelled(context):
-                    book.ask_to_cancel(request_id, "Somebody in Dagster's UI")
+                    book.ask_to_cancel(request_id, "Somebody in Dagster's UI", datetime.now(UTC))
                     with suppress(RunRefused):
                         run_request(request_id, tools)
                 raise

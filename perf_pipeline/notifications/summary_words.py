@@ -126,12 +126,19 @@ def optimization_line(standing: OptimizationStanding) -> Line:
         low, high = standing.predicted
         parts.append(f"predicted {low:g}% better" if low == high else f"predicted {low:g} to {high:g}% better")
     if standing.state is RequestState.FINISHED:
-        kept = standing.outcome not in (None, RunOutcome.PROMOTED)
-        measured = "gain not measured yet" if standing.gain is None else f"measured {standing.gain:+.0f}%"
-        if standing.points:
-            measured += " ({:.0f} → {:.0f} points on held-out tasks)".format(*standing.points)
-        parts.append("stays as it was: nothing was proven to be better" if kept else measured)
+        parts.append(_result(standing))
     return line(f"{name_of(standing.agent)}: {', '.join(parts)}")
+
+
+def _result(standing: OptimizationStanding) -> str:
+    if standing.outcome is RunOutcome.STALE:
+        return "stays as it was: another version was promoted meanwhile"
+    if standing.outcome not in (None, RunOutcome.PROMOTED):
+        return "stays as it was: nothing was proven to be better"
+    points = "{:.0f} → {:.0f} points on held-out tasks".format(*standing.points) if standing.points else ""
+    if standing.gain is None:
+        return f"measured {points}" if points else "gain not measured yet"
+    return f"measured {standing.gain:+.0f}%" + (f" ({points})" if points else "")
 
 
 def optimization_sections(standings: Sequence[OptimizationStanding]) -> list[Section]:

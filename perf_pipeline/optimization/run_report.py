@@ -15,7 +15,7 @@ from perf_pipeline.records import OptimizationRun, RunOutcome
 MOST_ITEMS = 10
 LONGEST_VALUE = 200
 
-MARKUP = re.compile(r"([\\`*\[\]~#&]|(?<!\w)_|_(?!\w))")
+MARKUP = re.compile(r"([\\`*\[\]~#&]|(?<![^\W_])_|_(?![^\W_]))")
 BLOCK_START = re.compile(r"^(\d*)([-+=.)])")
 
 HEADLINES = {

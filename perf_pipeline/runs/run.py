@@ -155,7 +155,7 @@ class _Attempt:
                 pinned = ModelConfig.model_validate(content)
                 models[name] = _reached_as(models[name], pinned) if name in models else pinned
         self._findings = replace(self._findings, is_simulated=models[target.task_model].is_simulated)
-        return load_target(target, models, self._request.optimizer, self._tools.key_of)
+        return load_target(target, models, self._tools.key_of)
 
     def _pinned_data(self) -> TrainingData | None:
         text = self._tools.files.read_run_file(self._request.id, DATASET) if self._run else None

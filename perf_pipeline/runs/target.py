@@ -12,7 +12,6 @@ from dspy_modules.evaluation import Judge, Scored, evaluate, judge_with
 from dspy_modules.examples import Example, as_example
 from dspy_modules.judging import Answered, approved
 from dspy_modules.metered_engine import Meter
-from dspy_modules.optimizers import missing_requirement
 from dspy_modules.prices import Price
 from dspy_modules.programs import (
     Program,
@@ -58,11 +57,9 @@ class LoadedTarget:
 
 
 def load_target(
-    config: TargetConfig, models: Mapping[str, ModelConfig], optimizer: str, key_of: Callable[[str], str | None]
+    config: TargetConfig, models: Mapping[str, ModelConfig], key_of: Callable[[str], str | None]
 ) -> LoadedTarget:
     """Import what the target names. Raises RunRefused and ProgramError."""
-    if missing := missing_requirement(optimizer):
-        raise RunRefused(missing)
     code = without_own_models(load_program(config.program))
     fields = config.input_fields or forward_fields(code)
     if not fields:

@@ -110,10 +110,9 @@ class ExampleReader:
             approve_from=source.approve_from,
             trust_outcomes=source.trust_outcomes,
         )
-        cleaned = [
-            replace(said, correction=self._clean(said.correction)) if said.correction else said for said in feedback
-        ]
-        return label_tasks(records, cleaned, rules)
+        labelled = label_tasks(records, feedback, rules)
+        # After labelling: a correction may have been given as fields, as a label or as an explanation.
+        return replace(labelled, examples=tuple(self._redacted(example) for example in labelled.examples))
 
     def _judged(self, labelled: LabelledTasks) -> list[LabelledExample]:
         """The tasks that nobody labelled, and whose answer the judge calls right."""
@@ -136,6 +135,7 @@ class ExampleReader:
         ]
 
     def _redacted(self, example: LabelledExample) -> LabelledExample:
+        """Also where it was redacted before: a hook is expected to leave what it made as it is."""
         return replace(example, inputs=self._clean(example.inputs), expected=self._clean(example.expected))
 
     def _clean(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -173,7 +173,7 @@ def _story(labelled: LabelledTasks, judged: int) -> list[str]:
 
 def _from_file(path: Path, input_fields: Sequence[str], output_fields: Sequence[str]) -> list[LabelledExample]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingDataError(f"The examples in {path} cannot be read ({error}): correct examples.path.") from error
     examples = []
@@ -184,12 +184,14 @@ def _from_file(path: Path, input_fields: Sequence[str], output_fields: Sequence[
             row = json.loads(line)
             inputs = {name: row["inputs"][name] for name in input_fields}
             expected = {name: row["expected"][name] for name in output_fields}
+            session = row.get("session")
+            if not isinstance(session, str | None):
+                raise TypeError("session must be a text")
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingDataError(
                 f'{path}:{number}: a line must be {{"inputs": {{…}}, "expected": {{…}}}} with the fields '
                 f"{', '.join([*input_fields, *output_fields])} ({error!r}): repair or remove it."
             ) from error
-        session = row.get("session")
         examples.append(
             LabelledExample(f"{path.name}:{number}", inputs, expected, LabelOrigin.FILE, session_id=session)
         )

@@ -103,7 +103,7 @@ class RunLedger(ApprovalLedger, ProgramLedger):
         Where the alias stands elsewhere than it did when the run began, or somebody has asked to cancel, nothing is
         moved, and None is given back. So it is where the run has ended before.
         """
-        runs, requests, spend = schema.optimization_runs, schema.optimization_requests, schema.spend
+        runs, requests = schema.optimization_runs, schema.optimization_requests
         with self._engine.connect() as connection, connection.begin() as transaction:
             state = REQUEST_AFTER.get(run.outcome, RequestState.FINISHED) if run.outcome else None
             # Written before anything is read: SQLite refuses to write on what another process has changed since.
@@ -112,10 +112,7 @@ class RunLedger(ApprovalLedger, ProgramLedger):
                 .where(requests.c.id == run.request_id, requests.c.state.in_(MAY_RUN))
                 .values(state=str(state))
             )
-            billed = connection.execute(
-                sa.select(sa.func.coalesce(sa.func.sum(spend.c.billed), 0)).where(spend.c.request_id == run.request_id)
-            ).scalar_one()
-            ended = replace(run, spent_usd=int(billed) / NANODOLLARS)
+            ended = replace(run, spent_usd=_billed(connection, run.request_id))
             wanted = [runs.c.cancel_requested_by.is_(None)] if move else []
             done = connection.execute(
                 sa.update(runs).where(runs.c.request_id == run.request_id, UNFINISHED, *wanted).values(_changing(ended))
@@ -129,7 +126,7 @@ class RunLedger(ApprovalLedger, ProgramLedger):
 
     def fail_request(self, request_id: str, said: str, now: datetime, messages: Sequence[Notification] = ()) -> bool:
         """Give a request up that cannot be brought to an end, whether its run has begun or not."""
-        runs, requests = schema.optimization_runs, schema.optimization_requests
+        requests = schema.optimization_requests
         with self._engine.connect() as connection, connection.begin() as transaction:
             failed = connection.execute(
                 sa.update(requests)
@@ -139,15 +136,11 @@ class RunLedger(ApprovalLedger, ProgramLedger):
             if failed.rowcount != 1:
                 transaction.rollback()
                 return False
-            connection.execute(
-                sa.update(runs)
-                .where(runs.c.request_id == request_id, UNFINISHED)
-                .values(outcome=str(RunOutcome.INFRASTRUCTURE_FAILURE), said=said, finished_at=now)
-            )
+            self._close(connection, request_id, RunOutcome.INFRASTRUCTURE_FAILURE, said, now)
             self._enqueue_all(connection, messages)
             return True
 
-    def ask_to_cancel(self, request_id: str, person: str) -> RequestState | None:
+    def ask_to_cancel(self, request_id: str, person: str, now: datetime) -> RequestState | None:
         """Note that somebody wants the request to end. One that waits is cancelled at once; a run ends at its next call
         of a model. What its state is then; None where there is no such request, or it has ended before."""
         runs, requests = schema.optimization_runs, schema.optimization_requests
@@ -166,7 +159,26 @@ class RunLedger(ApprovalLedger, ProgramLedger):
                 .where(requests.c.id == request_id, requests.c.state.in_(waiting))
                 .values(state=str(RequestState.CANCELLED))
             )
-            return RequestState.CANCELLED if ended.rowcount == 1 else None
+            if ended.rowcount != 1:
+                return None
+            self._close(connection, request_id, RunOutcome.CANCELLED, f"{person} cancelled the run.", now)
+            return RequestState.CANCELLED
+
+    def _close(self, connection: sa.Connection, request_id: str, outcome: RunOutcome, said: str, now: datetime) -> None:
+        """End the run of a request that no process runs, if there is one."""
+        runs = schema.optimization_runs
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.request_id == request_id, UNFINISHED)
+            .values(outcome=str(outcome), said=said, finished_at=now, spent_usd=_billed(connection, request_id))
+        )
+
+
+def _billed(connection: sa.Connection, request_id: str) -> float:
+    """US dollars that the request's run has spent."""
+    spend = schema.spend
+    total = sa.func.coalesce(sa.func.sum(spend.c.billed), 0)
+    return int(connection.execute(sa.select(total).where(spend.c.request_id == request_id)).scalar_one()) / NANODOLLARS
 
 
 def _changing(run: OptimizationRun) -> dict[str, Any]:
