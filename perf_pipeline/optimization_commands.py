@@ -39,7 +39,7 @@ def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
         for row in rows:
             before, after = row["baseline_score"], row["candidate_score"]
             score = "" if before is None or after is None else f"{before:.0f} → {after:.0f}"
-            said = row["outcome"] or row["state"]
+            said = row["state"] if row["is_open"] else row["outcome"] or row["state"]
             table.add_row(
                 escape(row["request_id"]),
                 *(escape(one_line(row[name])) for name in ("agent", "optimizer")),
@@ -49,7 +49,7 @@ def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
             )
         console.print(table)
         for row in rows:
-            if row["trouble"]:
+            if row["trouble"] and row["is_open"]:
                 console.print(escape(f"{row['request_id']}: {one_line(row['trouble'])}"))
 
 
@@ -113,6 +113,8 @@ def rollback(
 
     with opened_installation(home) as installation:
         book, who = installation.book, person or user_name()
+        if installation.fleet.agent(agent) is None and not book.program_versions(agent):
+            refuse(f"There is no agent {one_line(agent)}: see 'perf-pipeline programs'.")
         current = book.program_alias(agent, PRODUCTION)
         try:
             moves, versions = book.alias_moves(agent, PRODUCTION), book.program_versions(agent)
@@ -142,6 +144,7 @@ def _request_rows(installation: OpenedInstallation) -> list[dict[str, Any]]:
                 "agent": request.agent,
                 "optimizer": request.optimizer,
                 "state": str(request.state),
+                "is_open": request.state.is_open,
                 "requested_at": request.requested_at.isoformat(),
                 "cap_usd": request.max_cost_usd,
                 "spent_usd": spent,

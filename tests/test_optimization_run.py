@@ -231,6 +231,29 @@ def test_a_run_that_was_cut_off_is_taken_up_and_pays_for_nothing_twice(
     cut.book.close()
 
 
+def test_a_run_that_is_taken_up_again_keeps_what_is_set_aside_for_the_gate(tmp_path: Path) -> None:
+    examples = write_examples(tmp_path / "examples.jsonl", "StrategyAgent")
+    fleet = fleet_with({"StrategyAgent": target("StrategyAgent", examples)})
+    runs = []
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+        made = Workshop(tmp_path / name, fleet)
+        made.request(agent="StrategyAgent", approval=Approval.AUTOMATIC, max_cost_usd=0.07)
+
+        def kill(progress: RunProgress) -> None:
+            if progress.part == "searching":
+                raise Killed
+
+        if name == "cut":
+            made.on_progress = kill
+            with pytest.raises(Killed):
+                made.run()
+            made.on_progress = None
+        runs.append(replace(made.run().run, attempts=1))
+        made.book.close()
+    assert runs[0] == runs[1]
+
+
 def test_a_version_that_was_promoted_meanwhile_is_not_overrun(workshop: MakeWorkshop) -> None:
     made = workshop()
     made.request()

@@ -40,8 +40,12 @@ def end_run(run: OptimizationRun, outcome: RunOutcome, said: str, findings: Find
     recorded = tools.book.finish_run(ended, move=move, messages=result_messages(ended, tools.fleet, now))
     if recorded is None and move is not None:
         now_known = tools.book.optimization_run(run.request_id)
+        version = tools.book.program_version(run.agent, run.version or "")
         if now_known and now_known.cancel_requested_by:
             ended = replace(ended, outcome=RunOutcome.CANCELLED, said=cancelled_words(now_known))
+        elif version and version.quarantined_because:
+            words = f"The version that it found was taken back before ({version.quarantined_because})."
+            ended = replace(ended, outcome=RunOutcome.REJECTED, said=words)
         else:
             ended = replace(ended, outcome=RunOutcome.STALE, said="Another version is in production by now.")
         recorded = tools.book.finish_run(ended, messages=result_messages(ended, tools.fleet, now))

@@ -6,6 +6,7 @@ its payment, and how it ended is recorded together with the promotion, in one tr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,7 +35,7 @@ from perf_pipeline.records import (
 from perf_pipeline.runs.ending import Findings, cancelled_words, end_run, interrupt_run, publish_aliases
 from perf_pipeline.runs.meter import RunMeter
 from perf_pipeline.runs.target import LoadedTarget, baseline_program, examples_of, load_target
-from perf_pipeline.runs.tools import DATASET, PRODUCTION, REPORT, RunProgress, RunRefused, RunResult, RunTools
+from perf_pipeline.runs.tools import BASELINE, DATASET, PRODUCTION, REPORT, RunProgress, RunRefused, RunResult, RunTools
 from perf_pipeline.runs.training_data import ExampleReader, TrainingData, TrainingDataError, divided
 from resources.reading import SourceError
 
@@ -112,11 +113,10 @@ class _Attempt:
         run = self._begin(data.split.fingerprint)
         baseline = baseline_program(target, run, self._tools)
 
-        before_usd = meter.spent_usd
         self._say("scoring the baseline", meter)
-        with meter.part(budget_of(run.cap_usd).baseline_usd) as part:
+        with meter.part(self._spent(SpendPurpose.JUDGE) + budget_of(run.cap_usd).baseline_usd) as part:
             before = target.scored(baseline, data.split.holdout, part)
-        budget = budget_of(run.cap_usd, meter.spent_usd - before_usd)
+        budget = budget_of(run.cap_usd, self._baseline_cost())
 
         found = self._search(baseline, target, data.split, meter, budget)
         self._findings = replace(self._findings, stopped=found.stopped)
@@ -213,6 +213,19 @@ class _Attempt:
     def _begun(self) -> OptimizationRun:
         """The run, for the record also where it ends before there are examples."""
         return self._run or self._begin("")
+
+    def _baseline_cost(self) -> float:
+        """US dollars that scoring the baseline cost. Noted once: a run that is taken up again gets its answers for
+        nothing, and has to divide its cap as before."""
+        files, request_id = self._tools.files, self._request.id
+        noted = files.read_run_file(request_id, BASELINE)
+        if noted is None:
+            noted = json.dumps({"cost_usd": self._spent(SpendPurpose.GATE)})
+            files.write_run_file(request_id, BASELINE, noted)
+        return float(json.loads(noted)["cost_usd"])
+
+    def _spent(self, purpose: SpendPurpose) -> float:
+        return sum(part.usd for part in self._tools.book.spent_by_purpose(self._request.id) if part.purpose is purpose)
 
     def _search(self, baseline: Program, target: LoadedTarget, split: Split, meter: RunMeter, budget: Budget) -> Found:
         def show(progress: Progress) -> None:

@@ -17,6 +17,7 @@ PRODUCTION = "production"
 """The alias that agents run."""
 
 DATASET = "dataset.json"
+BASELINE = "baseline.json"
 REPORT = "report.md"
 
 

@@ -111,8 +111,17 @@ class ExampleReader:
             trust_outcomes=source.trust_outcomes,
         )
         labelled = label_tasks(records, feedback, rules)
-        # After labelling: a correction may have been given as fields, as a label or as an explanation.
-        return replace(labelled, examples=tuple(self._redacted(example) for example in labelled.examples))
+        return replace(labelled, examples=tuple(self._with_redacted_correction(one) for one in labelled.examples))
+
+    def _with_redacted_correction(self, example: LabelledExample) -> LabelledExample:
+        """A correction may have been given as fields, as a label or as an explanation, and is redacted once it is read;
+        inputs and answers are by then."""
+        if example.origin is not LabelOrigin.CORRECTION:
+            return example
+        expected = self._clean(example.expected)
+        answered = example.answered or {}
+        failed = any(answered.get(name) != value for name, value in expected.items())
+        return replace(example, expected=expected, failed=failed)
 
     def _judged(self, labelled: LabelledTasks) -> list[LabelledExample]:
         """The tasks that nobody labelled, and whose answer the judge calls right."""
@@ -135,7 +144,6 @@ class ExampleReader:
         ]
 
     def _redacted(self, example: LabelledExample) -> LabelledExample:
-        """Also where it was redacted before: a hook is expected to leave what it made as it is."""
         return replace(example, inputs=self._clean(example.inputs), expected=self._clean(example.expected))
 
     def _clean(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """optimization_launches: a request that is ready becomes a Dagster run; one whose run died is taken up again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -37,6 +38,8 @@ def optimization_launches_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
             for request_id in plan.given_up:
                 said = "It was launched again and again, and never came to an end: see its runs in Dagster's UI."
                 run = runs.get(request_id)
+                if run is not None:
+                    run = replace(run, spent_usd=sum(part.usd for part in book.spent_by_purpose(request_id)))
                 book.fail_request(request_id, said, now, result_messages(run, fleet, now, failed=said) if run else ())
         if not plan.due:
             return dg.SkipReason("No optimization is to be run.")

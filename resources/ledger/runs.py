@@ -101,11 +101,13 @@ class RunLedger(ApprovalLedger, ProgramLedger):
         it or nothing. What the run spent is summed up here.
 
         Where the alias stands elsewhere than it did when the run began, or somebody has asked to cancel, nothing is
-        moved, and None is given back. So it is where the run has ended before.
+        moved, and None is given back. So it is where the run has ended before. Raises ValueError without an outcome.
         """
+        if run.outcome is None:
+            raise ValueError(f"The run of request {run.request_id} has no outcome.")
         runs, requests = schema.optimization_runs, schema.optimization_requests
         with self._engine.connect() as connection, connection.begin() as transaction:
-            state = REQUEST_AFTER.get(run.outcome, RequestState.FINISHED) if run.outcome else None
+            state = REQUEST_AFTER.get(run.outcome, RequestState.FINISHED)
             # Written before anything is read: SQLite refuses to write on what another process has changed since.
             closed = connection.execute(
                 sa.update(requests)
@@ -165,8 +167,9 @@ class RunLedger(ApprovalLedger, ProgramLedger):
             return RequestState.CANCELLED
 
     def _close(self, connection: sa.Connection, request_id: str, outcome: RunOutcome, said: str, now: datetime) -> None:
-        """End the run of a request that no process runs, if there is one."""
-        runs = schema.optimization_runs
+        """End the run of a request that no process runs, if there is one, and forget the texts of its answers."""
+        runs, spend = schema.optimization_runs, schema.spend
+        connection.execute(sa.update(spend).where(spend.c.request_id == request_id).values(answer=None))
         connection.execute(
             sa.update(runs)
             .where(runs.c.request_id == request_id, UNFINISHED)
