@@ -84,11 +84,11 @@ def evaluate(
             waiting = [pool.submit(copy_context().run, score, example) for example in examples]
             # What stops one stops all, however long those before it take: each example is paid for.
             wait(waiting, return_when=FIRST_EXCEPTION)
-            if any(future.done() and future.exception() for future in waiting):
-                pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
             return [future.result() for future in waiting if not future.cancelled()]
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            # For one who interrupts the process: its calls of the model end with the part of the run.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _broken(name: str, what: str) -> InfrastructureFailure:

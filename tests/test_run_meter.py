@@ -183,6 +183,15 @@ def test_a_cancelled_run_makes_no_further_call(book: Ledger) -> None:
     assert book.committed_spend(f"run:{begun.request_id}") == 0
 
 
+def test_a_request_that_is_cancelled_before_its_run_begins_pays_for_no_judging(book: Ledger) -> None:
+    book.request_optimization(a_request())
+    with meter(book).part(5) as part:
+        part.release(part.reserve(call(purpose="judge")))
+        book.ask_to_cancel("r1", "ana", NOON)
+        with pytest.raises(RunCancelled):
+            part.reserve(call(purpose="judge"))
+
+
 def test_a_provider_that_bills_more_than_it_could_is_found_out(book: Ledger) -> None:
     with meter(book).part(5) as part, pytest.raises(InfrastructureFailure, match="does not keep to max_tokens"):
         part.settle(part.reserve(call()), Bill(2 * DOLLAR), "{}")

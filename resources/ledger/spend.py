@@ -15,7 +15,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from perf_pipeline.records import SpendPurpose, SpendState
+from perf_pipeline.records import RequestState, SpendPurpose, SpendState
 from resources.ledger import schema
 from resources.ledger.connection import LedgerConnection
 from resources.reading import LedgerError
@@ -57,7 +57,7 @@ class SpendLedger(LedgerConnection):
         now: datetime,
     ) -> Reservation:
         """Set the worst case of a call aside in all accounts of `limits`, which say how much each may hold."""
-        accounts, runs = schema.spend_accounts, schema.optimization_runs
+        accounts, runs, requests = schema.spend_accounts, schema.optimization_runs, schema.optimization_requests
         reservation = uuid.uuid4().hex
         with _outages(), self._engine.connect() as connection, connection.begin() as transaction:
             for account, limit in sorted(limits.items()):
@@ -74,9 +74,14 @@ class SpendLedger(LedgerConnection):
             asked = sa.select(runs.c.cancel_requested_by).where(
                 runs.c.request_id == request_id, runs.c.cancel_requested_by.is_not(None)
             )
-            if cancelled := connection.execute(asked).scalar():
+            # Before a run has begun, while its examples are judged, a request is cancelled at once.
+            withdrawn = sa.select(requests.c.id).where(
+                requests.c.id == request_id, requests.c.state == str(RequestState.CANCELLED)
+            )
+            cancelled = connection.execute(asked).scalar()
+            if cancelled or connection.execute(withdrawn).first():
                 transaction.rollback()
-                return Reservation(None, cancelled_by=cancelled)
+                return Reservation(None, cancelled_by=cancelled or "Somebody")
             row = {
                 "id": reservation,
                 "request_id": request_id,
