@@ -16,7 +16,7 @@ from urllib.parse import quote
 from upath import UPath
 
 from perf_pipeline.records import ProgramAlias
-from resources.program_source import Pointer, ProgramFolder, agent_folder
+from resources.program_source import Pointer, ProgramFolder, ProgramSourceError, agent_folder
 
 ID_DIGITS = 16
 
@@ -48,7 +48,11 @@ class ProgramFiles:
 
     def publish(self, alias: ProgramAlias, sha256: str | None) -> bool:
         """Copy the ledger's alias to where agents read it. False where a newer copy stands there."""
-        known = self.programs.pointer(alias.agent, alias.name)
+        try:
+            known = self.programs.pointer(alias.agent, alias.name)
+        except ProgramSourceError:
+            # A damaged copy is written anew.
+            known = None
         if known is not None and known.sequence >= alias.sequence:
             return False
         pointer = Pointer(alias.version, alias.sequence, sha256)
@@ -58,7 +62,8 @@ class ProgramFiles:
     def write_run_file(self, request_id: str, name: str, text: str) -> str:
         """Write a file into the folder of a run; its address."""
         path = self._run_folder(request_id) / name
-        _write(path, text.encode())
+        # Half of a character pair, as broken inputs hold it, cannot be written as it is.
+        _write(path, text.encode("utf-8", "backslashreplace"))
         return str(path)
 
     def read_run_file(self, request_id: str, name: str) -> str | None:
@@ -70,7 +75,7 @@ class ProgramFiles:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    return json.dumps(content, sort_keys=True, indent=1).encode()
 
 
 def _write(path: UPath, body: bytes) -> None:

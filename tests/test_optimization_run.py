@@ -386,6 +386,33 @@ def test_a_passing_outage_is_taken_up_again_later_and_given_up_in_the_end(
     made.book.close()
 
 
+def test_settings_that_were_made_for_another_optimizer_since_are_refused(workshop: MakeWorkshop) -> None:
+    made = workshop(settings={"max_metric_calls": 50})
+    made.request()
+    run = made.run().run
+    assert run.outcome is RunOutcome.REFUSED
+    assert "are for another optimizer than BootstrapFewShot" in run.said
+
+
+def test_a_broken_character_in_an_example_breaks_no_run(workshop: MakeWorkshop, tmp_path: Path) -> None:
+    rows = [*INBOUND_EXAMPLES[:-1], ({"message": "half of a pair: \ud83d"}, {"intent": "unsubscribe"})]
+    made = workshop(examples=write_examples(tmp_path / "broken.jsonl", "InboundAgent", rows=rows))
+    made.request()
+    assert made.run().run.outcome in (RunOutcome.PROMOTED, RunOutcome.REJECTED)
+
+
+def test_another_agents_damaged_pointer_holds_up_no_promotion(workshop: MakeWorkshop) -> None:
+    made = workshop()
+    made.book.register_version(ProgramVersion("Other", "v", "sha", "run", None, made.now))
+    assert made.book.move_alias(ProgramAlias("Other", "production", "v", 1, made.now, "test", ""))
+    pointer = made.folder / "lake" / "programs" / "Other" / "production.json"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text("")
+    made.request()
+    assert made.run().run.outcome is RunOutcome.PROMOTED
+    assert json.loads(pointer.read_text())["version"] == "v"
+
+
 def test_a_key_that_is_not_set_is_named_and_nothing_is_spent(workshop: MakeWorkshop) -> None:
     made = workshop(models={"task": SIMULATED.model_copy(update={"api_key_variable": "OPENAI_API_KEY"})})
     made.request()

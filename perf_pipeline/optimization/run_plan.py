@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import ValidationError
+
 from perf_pipeline.fleet import FleetConfig
 
 MAX_ATTEMPTS = 6
@@ -35,15 +37,19 @@ class Budget:
 
 
 def run_configuration(agent: str, fleet: FleetConfig, optimizer: str) -> dict[str, Any]:
-    """What is pinned when a run begins, as JSON; empty where the agent has no target."""
+    """What is pinned when a run begins, as JSON; empty where the agent has no target that fits the optimizer."""
     configured = fleet.agent(agent)
     target = configured.target if configured else None
     if target is None:
         return {}
+    try:
+        settings = target.optimizer_settings(optimizer)
+    except ValidationError:
+        return {}
     names = [name for name in (target.task_model, target.reflection_model, target.judge_model) if name]
     return {
         "target": target.model_dump(mode="json", exclude={"settings"}),
-        "settings": target.optimizer_settings(optimizer).model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "models": {name: fleet.models[name].model_dump(mode="json") for name in names},
     }
 

@@ -149,6 +149,11 @@ class _Attempt:
         if configured is None or configured.target is None:
             raise RunRefused(f"{self._request.agent} has no target in fleet.yaml, so there is nothing to optimize.")
         target = configured.target
+        if not run_configuration(self._request.agent, self._tools.fleet, self._request.optimizer):
+            raise RunRefused(
+                f"The settings of the target of {self._request.agent} are for another optimizer than "
+                f"{self._request.optimizer}, which was asked for: fleet.yaml was changed since."
+            )
         if self._run and self._run.configuration:
             target = TargetConfig.model_validate(self._run.configuration["target"])
             for name, content in self._run.configuration["models"].items():

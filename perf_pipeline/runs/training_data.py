@@ -42,7 +42,7 @@ class TrainingData:
             name: [_plain(example) for example in getattr(self.split, name)]
             for name in ("train", "validation", "holdout")
         }
-        return json.dumps({**parts, "story": list(self.story)}, ensure_ascii=False)
+        return json.dumps({**parts, "story": list(self.story)})
 
     @classmethod
     def from_json(cls, text: str) -> TrainingData:
@@ -147,7 +147,17 @@ class ExampleReader:
         return replace(example, inputs=self._clean(example.inputs), expected=self._clean(example.expected))
 
     def _clean(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self.redact(dict(fields)) if self.redact else fields
+        cleaned = self.redact(dict(fields)) if self.redact else fields
+        return {name: _whole(value) for name, value in cleaned.items()}
+
+
+def _whole(value: Any) -> Any:
+    """The value without halves of character pairs, which broken inputs hold, and which no model can be sent."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {key: _whole(held) for key, held in value.items()}
+    return [_whole(held) for held in value] if isinstance(value, list) else value
 
 
 def divided(
