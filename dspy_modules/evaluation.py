@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dspy
+from dspy.utils.exceptions import AdapterParseError
 
 from dspy_modules.programs import Program
 from dspy_modules.run_models import Model
@@ -31,11 +32,15 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Scored:
-    """How the program did at an example: `answer` by field, None where it failed with `error`."""
+    """How the program did at an example: `answer` by field, None where it failed with `error`.
+
+    `is_trouble` says that the failure need not be the program's own: a tool or a model may have refused it.
+    """
 
     judgement: Judgement
     answer: Mapping[str, Any] | None
     error: str | None = None
+    is_trouble: bool = field(default=False, compare=False)
 
 
 def judge_with(metric: Metric, name: str) -> Judge:
@@ -75,7 +80,8 @@ def evaluate(
                 raise TypeError(f"the program gave a {type(prediction).__name__}, not a dspy.Prediction")
         except Exception as error:  # noqa: BLE001 (a failing program is what is measured; stop signals pass)
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            return Scored(Judgement(0.0, f"The program failed with {words}"), None, words)
+            is_own = isinstance(error, AdapterParseError | dspy.ContextWindowExceededError)
+            return Scored(Judgement(0.0, f"The program failed with {words}"), None, words, is_trouble=not is_own)
         return Scored(judge(example, prediction), prediction.toDict())
 
     with dspy.context(lm=model):

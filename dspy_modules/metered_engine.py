@@ -22,7 +22,7 @@ from dspy import lm15
 from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, response_to_dict
 
 from dspy_modules.prices import Price, UnboundedCallError, tokens_of
-from dspy_modules.stop_signals import ModelUnavailable
+from dspy_modules.stop_signals import ModelUnavailable, RunStopped
 
 RETRIES = 4
 FIRST_WAIT_SECONDS = 0.5
@@ -95,6 +95,10 @@ class Meter(Protocol):
         """Nobody knows whether the call was billed: it counts as billed in full."""
         ...
 
+    def note(self, stop: RunStopped) -> None:
+        """Remember what stopped a call: a program that gathers exceptions may keep it from whoever runs it."""
+        ...
+
 
 class Engine(Protocol):
     def complete(self, request: lm15.Request) -> lm15.Response: ...
@@ -119,6 +123,13 @@ class MeteredEngine:
     sleep: Callable[[float], None] = time.sleep
 
     def complete(self, request: lm15.Request) -> lm15.Response:
+        try:
+            return self._complete(request)
+        except RunStopped as stop:
+            self.meter.note(stop)
+            raise
+
+    def _complete(self, request: lm15.Request) -> lm15.Response:
         call = _call(request, self.price, self.purpose)
         if paid := self.meter.recall(call):
             return response_from_dict(json.loads(paid))
@@ -155,6 +166,13 @@ class AsyncMeteredEngine:
     purpose: str
 
     async def complete(self, request: lm15.Request) -> lm15.Response:
+        try:
+            return await self._complete(request)
+        except RunStopped as stop:
+            self.meter.note(stop)
+            raise
+
+    async def _complete(self, request: lm15.Request) -> lm15.Response:
         call = _call(request, self.price, self.purpose)
         if paid := self.meter.recall(call):
             return response_from_dict(json.loads(paid))

@@ -48,6 +48,9 @@ class RecordingMeter:
     def release(self, reservation: str) -> None:  # noqa: ARG002
         self.log.append(("release", 0))
 
+    def note(self, stop: object) -> None:
+        pass
+
     def lose(self, reservation: str) -> None:  # noqa: ARG002
         self.log.append(("lose", 0))
 

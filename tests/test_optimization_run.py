@@ -386,6 +386,31 @@ def test_a_passing_outage_is_taken_up_again_later_and_given_up_in_the_end(
     made.book.close()
 
 
+@pytest.mark.parametrize("part", ["scoring the baseline", "scoring the candidate"])
+def test_a_refusal_of_the_provider_while_one_of_the_two_is_scored_is_no_comparison(
+    workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    from dspy import lm15
+
+    def refuse(*_: Any) -> None:
+        raise lm15.InvalidRequestError("Your credit balance is too low.", status=400)
+
+    made = workshop()
+    made.request()
+    with monkeypatch.context() as refusing:
+
+        def break_the_model(progress: RunProgress) -> None:
+            if progress.part == part:
+                refusing.setattr("dspy_modules.embedded_model.EmbeddedModel.complete", refuse)
+
+        made.on_progress = break_the_model
+        with pytest.raises(RunInterrupted, match="failed at 60 of 60 held-out items"):
+            made.run()
+    assert made.book.program_alias("InboundAgent", "production") is None
+    made.on_progress = None
+    assert made.run().run.outcome is RunOutcome.PROMOTED
+
+
 def test_settings_that_were_made_for_another_optimizer_since_are_refused(workshop: MakeWorkshop) -> None:
     made = workshop(settings={"max_metric_calls": 50})
     made.request()

@@ -57,6 +57,9 @@ class CountingMeter:
 
     def settle(self, reservation: str, bill: Bill, answer: str) -> None: ...
     def release(self, reservation: str) -> None: ...
+    def note(self, stop: object) -> None:
+        pass
+
     def lose(self, reservation: str) -> None: ...
 
 

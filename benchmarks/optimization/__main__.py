@@ -42,7 +42,7 @@ HEADLINES = (
 SHOWN_PROBLEMS = 20
 TABLE_WIDTH = 150
 
-log = Console(stderr=True)
+log = Console(stderr=True, log_path=False)
 
 Part = tuple[Table, report.Figures, Sequence[str]]
 """The table of a part, its figures, and a sentence for each thing that went wrong."""

@@ -11,7 +11,7 @@ from dspy_modules import metered_engine
 from dspy_modules.metered_engine import Bill, Call
 from dspy_modules.prices import Price
 from dspy_modules.run_models import ModelSettings, fresh_cache, metered_model
-from dspy_modules.stop_signals import ModelUnavailable
+from dspy_modules.stop_signals import ModelUnavailable, RunStopped
 
 NOBODY = "http://127.0.0.1:9/v1"
 """The port of the discard service, where nothing listens."""
@@ -44,3 +44,5 @@ class _FreeMeter:
     def release(self, reservation: str) -> None: ...
 
     def lose(self, reservation: str) -> None: ...
+
+    def note(self, stop: RunStopped) -> None: ...

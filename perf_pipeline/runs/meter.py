@@ -14,7 +14,7 @@ from datetime import datetime
 from math import floor
 
 from dspy_modules.metered_engine import Bill, Call
-from dspy_modules.stop_signals import BudgetExhausted, InfrastructureFailure, PhaseOver, RunCancelled
+from dspy_modules.stop_signals import BudgetExhausted, InfrastructureFailure, PhaseOver, RunCancelled, RunStopped
 from perf_pipeline.records import SpendState
 from resources.ledger import Ledger
 from resources.ledger.spend import NANODOLLARS
@@ -109,6 +109,11 @@ class PartMeter:
         self._open: dict[str, int] = {}
         self._changed = threading.Condition()
         self._is_over = False
+        self.stopped: RunStopped | None = None
+
+    def note(self, stop: RunStopped) -> None:
+        if not isinstance(stop, PhaseOver):
+            self.stopped = self.stopped or stop
 
     def recall(self, call: Call) -> str | None:
         self._refuse_when_over()

@@ -240,7 +240,7 @@ class _Attempt:
         config, run = target.config, self._begun()
         reflects = config.reflection_model
         with meter.part(budget.search_usd) as part:
-            return search(
+            found = search(
                 run.optimizer,
                 Search(
                     program=baseline,
@@ -254,6 +254,9 @@ class _Attempt:
                     on_progress=show,
                 ),
             )
+            if part.stopped is not None and not isinstance(part.stopped, BudgetExhausted):
+                raise part.stopped
+            return found
 
     def _remember_examples(self, split: Split) -> None:
         parts = {"train": split.train, "validation": split.validation, "holdout": split.holdout}
@@ -312,6 +315,8 @@ def _verdict(
             str(value) if field and (value := {**item.inputs, **item.expected}.get(field)) is not None else None,
         )
         for item, old, new in zip(held_out, before, after, strict=True)
+        # What a tool refused to one of them says nothing about the other.
+        if not (old.is_trouble or new.is_trouble)
     ]
     return judge_candidate(pairs, GatePolicy(min_items=target.min_holdout))
 

@@ -23,10 +23,15 @@ from dspy_modules.programs import (
 )
 from dspy_modules.run_models import Model, ModelSettings, metered_model
 from dspy_modules.serving import restored
+from dspy_modules.stop_signals import InfrastructureFailure
 from perf_pipeline.fleet_targets import ModelConfig, TargetConfig
 from perf_pipeline.records import LabelledExample, OptimizationRun, SpendPurpose, TaskRecord
+from perf_pipeline.runs.meter import PartMeter
 from perf_pipeline.runs.tools import RunRefused, RunTools
 from resources.program_source import ProgramSourceError
+
+MOST_TROUBLES = 0.1
+"""Of the held-out items: those at which a program may fail with something else than an answer that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,23 @@ class LoadedTarget:
         """Raises RunRefused where its key is not set, and RunStopped where its settings cannot be used."""
         return metered_model(_settings(self.models[name], self.key_of), meter, str(purpose))
 
-    def scored(self, program: Program, items: Sequence[LabelledExample], meter: Meter) -> list[Scored]:
-        """How the program does at the items, for the gate. Raises RunStopped."""
+    def scored(self, program: Program, items: Sequence[LabelledExample], meter: PartMeter) -> list[Scored]:
+        """How the program does at the items, for the gate.
+
+        Raises RunStopped, also where the program kept it to itself, and InfrastructureFailure where the program fails
+        at many items for reasons that need not be its own: two programs must not be compared across an outage.
+        """
         model = self.model(self.config.task_model, meter, SpendPurpose.GATE)
-        return evaluate(program, examples_of(items), self.judge, model, self.config.threads)
+        scored = evaluate(program, examples_of(items), self.judge, model, self.config.threads)
+        if meter.stopped is not None:
+            raise meter.stopped
+        troubles = [one.error for one in scored if one.is_trouble]
+        if len(troubles) > MOST_TROUBLES * len(scored):
+            raise InfrastructureFailure(
+                f"The program failed at {len(troubles)} of {len(scored)} held-out items, as with {troubles[0]}: see "
+                "what it calls, and whether it can be called where optimizations run."
+            )
+        return scored
 
     def judged_right(self, tasks: Sequence[TaskRecord], judge_model: str, meter: Meter) -> list[bool]:
         """Which of the tasks' answers the judge calls right. Raises RunStopped."""
