@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -89,10 +90,16 @@ def write_answer(prompt: Prompt, values: Mapping[str, Any]) -> str:
     return "\n\n".join([*written, COMPLETED])
 
 
+@cache
+def _literals(type_name: str) -> tuple[Any, ...]:
+    # Kept: CPython 3.11's parser now and then fails in threads (SystemError), and prompts name few types.
+    return tuple(ast.literal_eval(type_name.removeprefix("Literal")))
+
+
 def _field(name: str, type_name: str, description: str) -> Field:
     choices: tuple[Any, ...] | None = None
     if type_name.startswith("Literal["):
-        choices = tuple(ast.literal_eval(type_name.removeprefix("Literal")))
+        choices = _literals(type_name)
     elif type_name == "bool":
         choices = (True, False)
     return Field(name, type_name, description.strip(), choices)
