@@ -127,19 +127,22 @@ def _uninterrupted(folder: Path, server: ModelServerProcess, number: int) -> Uni
 def _killed(folder: Path, undisturbed: Sequence[Uninterrupted], server: ModelServerProcess, life: Life) -> KilledRun:
     chance = random.Random(life.number)
     duration = mean(run.seconds for run in undisturbed)
-    first = (LATE_FROM * duration if life.is_killed_late else 0.0, duration)
     while True:
         place = folder / f"killed-{life.number}"
         runs = from_template(folder / "template", place, server.open(FaultPlan(latency_seconds=LATENCY_SECONDS)))
-        hit = _run_to_its_end(runs, chance, chance.uniform(*first), duration)
+        began = time.monotonic()
+        earliest = LATE_FROM * duration if life.is_killed_late else 0.0
+        hit = _run_to_its_end(runs, chance, chance.uniform(earliest, duration), duration)
+        seconds = time.monotonic() - began
         calls = sum(call.is_billed for call in server.close())
         state = runs.state()
         shutil.rmtree(place)
-        # A moment after the end of a run that was quicker than others says nothing: another one is drawn.
         if hit:
             extra = max(0, len(state.moves) - 1) + max(0, _result_messages(state) - 1)
             problems = tuple(f"run {life.number}: {said}" for said in problems_of(state, undisturbed))
             return KilledRun(hit, calls - round(mean(run.calls for run in undisturbed)), extra, problems)
+        # The run was over before it was to be killed: the machine is quicker by now, and another moment is drawn.
+        duration = min(duration, seconds)
 
 
 def _run_to_its_end(runs: DagsterRuns, chance: random.Random, first_kill: float, duration: float) -> tuple[str, ...]:
