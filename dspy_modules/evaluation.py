@@ -79,7 +79,7 @@ def evaluate(
             if not isinstance(prediction, dspy.Prediction):
                 raise TypeError(f"the program gave a {type(prediction).__name__}, not a dspy.Prediction")
         except Exception as error:  # noqa: BLE001 (a failing program is what is measured; stop signals pass)
-            words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            words = error_words(error)
             is_own = isinstance(error, AdapterParseError | dspy.ContextWindowExceededError)
             return Scored(Judgement(0.0, f"The program failed with {words}"), None, words, is_trouble=not is_own)
         return Scored(judge(example, prediction), prediction.toDict())
@@ -95,6 +95,11 @@ def evaluate(
         finally:
             # For one who interrupts the process: its calls of the model end with the part of the run.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def error_words(error: Exception) -> str:
+    """The error in one line, short enough to be told."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _broken(name: str, what: str) -> InfrastructureFailure:

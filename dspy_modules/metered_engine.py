@@ -137,12 +137,8 @@ class MeteredEngine:
             reservation = self.meter.reserve(call)
             try:
                 response = self.engine.complete(request)
-            except lm15.LM15Error as error:
-                _close(self.meter, reservation, error)
-                pause = _pause(error, wait, request.model)
-            except Exception as error:
-                self.meter.lose(reservation)
-                raise ModelUnavailable(f"{request.model} broke: {_words(error)}", is_lasting=True) from error
+            except Exception as error:  # noqa: BLE001 (it is raised again, unless another attempt may help)
+                pause = _close(self.meter, reservation, error, wait, request.model)
             except BaseException:
                 self.meter.lose(reservation)
                 raise
@@ -186,12 +182,8 @@ class AsyncMeteredEngine:
                 raise
             try:
                 response = await self.engine.complete(request)
-            except lm15.LM15Error as error:
-                _close(self.meter, reservation, error)
-                pause = _pause(error, wait, request.model)
-            except Exception as error:
-                self.meter.lose(reservation)
-                raise ModelUnavailable(f"{request.model} broke: {_words(error)}", is_lasting=True) from error
+            except Exception as error:  # noqa: BLE001 (it is raised again, unless another attempt may help)
+                pause = _close(self.meter, reservation, error, wait, request.model)
             except BaseException:
                 self.meter.lose(reservation)
                 raise
@@ -247,11 +239,16 @@ def _paid(meter: Meter, reservation: str, call: Call, price: Price, response: lm
     return response
 
 
-def _close(meter: Meter, reservation: str, error: lm15.LM15Error) -> None:
+def _close(meter: Meter, reservation: str, error: Exception, wait: float | None, model: str) -> float:
+    """Settle an attempt that failed; how many seconds to wait before the next. Raises what ends the attempts."""
+    if not isinstance(error, lm15.LM15Error):
+        meter.lose(reservation)
+        raise ModelUnavailable(f"{model} broke: {_words(error)}", is_lasting=True) from error
     if isinstance(error, SURELY_NOT_BILLED) or _never_connected(error):
         meter.release(reservation)
     else:
         meter.lose(reservation)
+    return _pause(error, wait, model)
 
 
 def _never_connected(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import dspy
 
-from dspy_modules.evaluation import Judge
+from dspy_modules.evaluation import Judge, error_words
 from dspy_modules.programs import Program, signature_of
 from dspy_modules.run_models import Model
 from dspy_modules.stop_signals import BudgetExhausted, InfrastructureFailure
@@ -63,8 +63,7 @@ def search(optimizer: str, given: Search) -> Found:
         with dspy.context(lm=given.task_model), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             return run(given)
     except Exception as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise InfrastructureFailure(f"{optimizer} broke off with {words}", is_lasting=True) from error
+        raise InfrastructureFailure(f"{optimizer} broke off with {error_words(error)}", is_lasting=True) from error
 
 
 class _BestCandidate:

@@ -137,7 +137,7 @@ def _request_rows(installation: OpenedInstallation) -> list[dict[str, Any]]:
     rows = []
     for request in installation.book.optimization_requests():
         run = runs.get(request.id)
-        spent = sum(part.usd for part in installation.book.spent_by_purpose(request.id)) if run else 0.0
+        spent = installation.book.spent_usd(request.id) if run else 0.0
         rows.append(
             {
                 "request_id": request.id,

@@ -42,10 +42,6 @@ class ProgramFiles:
             _write(folder / f"{version}.json", body)
         return version, sha256
 
-    def manifest(self, agent: str, version: str) -> dict[str, Any] | None:
-        file = self._root / "programs" / agent_folder(agent) / "versions" / f"{version}.manifest.json"
-        return json.loads(file.read_bytes()) if file.exists() else None
-
     def publish(self, alias: ProgramAlias, sha256: str | None) -> bool:
         """Copy the ledger's alias to where agents read it. False where a newer copy stands there."""
         try:

@@ -1,1 +1,1 @@
-"""What optimizing the demo fleet's agents gains, and what it costs."""
+"""Optimization runs of the demo fleet's agents: what they gain and cost, and what failures do to them."""

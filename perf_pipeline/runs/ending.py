@@ -31,7 +31,7 @@ def end_run(run: OptimizationRun, outcome: RunOutcome, said: str, findings: Find
     """Record the outcome; with it, for a promotion, the move of the alias. Raises RunRefused where the run has ended
     already."""
     now = tools.clock()
-    spent_usd = sum(part.usd for part in tools.book.spent_by_purpose(run.request_id))
+    spent_usd = tools.book.spent_usd(run.request_id)
     ended = replace(run, outcome=outcome, said=said, finished_at=now, spent_usd=spent_usd)
     move = None
     if outcome is RunOutcome.PROMOTED:

@@ -39,7 +39,7 @@ def optimization_launches_sensor(fleet: FleetConfig) -> dg.SensorDefinition:
                 said = "It was launched again and again, and never came to an end: see its runs in Dagster's UI."
                 run = runs.get(request_id)
                 if run is not None:
-                    run = replace(run, spent_usd=sum(part.usd for part in book.spent_by_purpose(request_id)))
+                    run = replace(run, spent_usd=book.spent_usd(request_id))
                 book.fail_request(request_id, said, now, result_messages(run, fleet, now, failed=said) if run else ())
         if not plan.due:
             return dg.SkipReason("No optimization is to be run.")

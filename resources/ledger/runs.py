@@ -13,7 +13,7 @@ from perf_pipeline.records import Notification, OptimizationRun, ProgramAlias, R
 from resources.ledger import schema
 from resources.ledger.approvals import ApprovalLedger
 from resources.ledger.programs import ProgramLedger
-from resources.ledger.spend import NANODOLLARS
+from resources.ledger.spend import billed_usd, forget_answers
 
 REQUEST_AFTER = {
     RunOutcome.REFUSED: RequestState.REFUSED,
@@ -114,7 +114,7 @@ class RunLedger(ApprovalLedger, ProgramLedger):
                 .where(requests.c.id == run.request_id, requests.c.state.in_(MAY_RUN))
                 .values(state=str(state))
             )
-            ended = replace(run, spent_usd=_billed(connection, run.request_id))
+            ended = replace(run, spent_usd=billed_usd(connection, run.request_id))
             wanted = [runs.c.cancel_requested_by.is_(None)] if move else []
             done = connection.execute(
                 sa.update(runs).where(runs.c.request_id == run.request_id, UNFINISHED, *wanted).values(_changing(ended))
@@ -168,20 +168,13 @@ class RunLedger(ApprovalLedger, ProgramLedger):
 
     def _close(self, connection: sa.Connection, request_id: str, outcome: RunOutcome, said: str, now: datetime) -> None:
         """End the run of a request that no process runs, if there is one, and forget the texts of its answers."""
-        runs, spend = schema.optimization_runs, schema.spend
-        connection.execute(sa.update(spend).where(spend.c.request_id == request_id).values(answer=None))
+        runs = schema.optimization_runs
+        forget_answers(connection, request_id)
         connection.execute(
             sa.update(runs)
             .where(runs.c.request_id == request_id, UNFINISHED)
-            .values(outcome=str(outcome), said=said, finished_at=now, spent_usd=_billed(connection, request_id))
+            .values(outcome=str(outcome), said=said, finished_at=now, spent_usd=billed_usd(connection, request_id))
         )
-
-
-def _billed(connection: sa.Connection, request_id: str) -> float:
-    """US dollars that the request's run has spent."""
-    spend = schema.spend
-    total = sa.func.coalesce(sa.func.sum(spend.c.billed), 0)
-    return int(connection.execute(sa.select(total).where(spend.c.request_id == request_id)).scalar_one()) / NANODOLLARS
 
 
 def _changing(run: OptimizationRun) -> dict[str, Any]:

@@ -164,9 +164,7 @@ class SpendLedger(LedgerConnection):
     def forget_answers(self, request_id: str) -> None:
         """Drop the texts of a run's answers: it has ended, and they may hold what customers wrote."""
         with self._engine.begin() as connection:
-            connection.execute(
-                sa.update(schema.spend).where(schema.spend.c.request_id == request_id).values(answer=None)
-            )
+            forget_answers(connection, request_id)
 
     def committed_spend(self, account: str) -> int:
         """Nanodollars that were billed to the account, or are reserved."""
@@ -174,6 +172,11 @@ class SpendLedger(LedgerConnection):
         with _outages():
             rows = self._all(sa.select(table.c.committed).where(table.c.id == account))
         return rows[0]["committed"] if rows else 0
+
+    def spent_usd(self, request_id: str) -> float:
+        """US dollars that the request's run was billed, or may have been."""
+        with self._engine.connect() as connection:
+            return billed_usd(connection, request_id)
 
     def spent_by_purpose(self, request_id: str) -> list[Spent]:
         table = schema.spend
@@ -188,6 +191,18 @@ class SpendLedger(LedgerConnection):
             Spent(SpendPurpose(row["purpose"]), row["calls"], int(row["billed"]) / NANODOLLARS)
             for row in self._all(query)
         ]
+
+
+def billed_usd(connection: sa.Connection, request_id: str) -> float:
+    """Within the caller's transaction."""
+    total = sa.func.coalesce(sa.func.sum(schema.spend.c.billed), 0)
+    query = sa.select(total).where(schema.spend.c.request_id == request_id)
+    return int(connection.execute(query).scalar_one()) / NANODOLLARS
+
+
+def forget_answers(connection: sa.Connection, request_id: str) -> None:
+    """Within the caller's transaction."""
+    connection.execute(sa.update(schema.spend).where(schema.spend.c.request_id == request_id).values(answer=None))
 
 
 @contextmanager

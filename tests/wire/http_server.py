@@ -58,11 +58,16 @@ class Handler(BaseHTTPRequestHandler):
         """Keeps the tests' output free of one line a request."""
 
 
+class _Server(ThreadingHTTPServer):
+    # Many clients connect at the same moment; the default of five waiting ones would have the others reset.
+    request_queue_size = 512
+    daemon_threads = True
+
+
 @contextmanager
 def http_server(handler: type[Handler], port: int = 0) -> Iterator[str]:
     """The server's address without a slash at its end, until the block ends; port 0 is any free one."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

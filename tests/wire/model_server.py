@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from http.server import ThreadingHTTPServer
 from typing import Any, Literal
 
 from dspy_modules.embedded_model import CHARACTERS_PER_TOKEN, MALFORMED_ANSWER, count_tokens, reply
 from dspy_modules.embedded_prompt import Message
-from tests.wire.http_server import Answer, Handler
+from tests.wire.http_server import Answer, Handler, http_server
 
 MODEL = "simulated-1"
 
@@ -203,28 +202,9 @@ def model_server(plan: Plan = no_faults) -> Iterator[ModelServer]:
             except ConnectionError:
                 return True
 
-    with _serving(OpenAi) as address:
+    with http_server(OpenAi) as address:
         served.base_url = f"{address}/v1"
         yield served
-
-
-class _CrowdedServer(ThreadingHTTPServer):
-    # Many clients connect at the same moment; the default of five waiting ones would have the others reset.
-    request_queue_size = 512
-    daemon_threads = True
-
-
-@contextmanager
-def _serving(handler: type[Handler]) -> Iterator[str]:
-    server = _CrowdedServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _completion_object(call: Call, completion: Completion, *, with_usage: bool) -> dict[str, Any]:
