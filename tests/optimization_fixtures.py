@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from dspy_modules.demo_agents import INBOUND_EXAMPLES, STRATEGY_EXAMPLES
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_targets import ModelConfig, TargetConfig
-from perf_pipeline.records import OptimizationRequest
+from perf_pipeline.records import OptimizationRequest, RequestState
 from perf_pipeline.runs.run import run_request
 from perf_pipeline.runs.tools import RunProgress, RunResult, RunTools
 from resources.lake import Lake
@@ -116,3 +117,31 @@ class Workshop:
 
     def run(self, request_id: str = "r1") -> RunResult:
         return run_request(request_id, self.tools())
+
+
+MakeWorkshop = Callable[..., Workshop]
+
+
+@contextmanager
+def workshops(folder: Path) -> Iterator[MakeWorkshop]:
+    """What makes workshops in the folder, each for one agent; they are closed when the block ends."""
+    opened: list[Workshop] = []
+
+    def make(agent: str = "InboundAgent", examples: Path | None = None, **changes: Any) -> Workshop:
+        file = examples or write_examples(folder / f"{agent}.jsonl", agent)
+        models = changes.pop("models", {})
+        made = Workshop(folder, fleet_with({agent: target(agent, file, **changes)}, **models))
+        opened.append(made)
+        return made
+
+    try:
+        yield make
+    finally:
+        for one in opened:
+            one.book.close()
+
+
+def state_of_request(made: Workshop, request_id: str = "r1") -> RequestState:
+    _, request = made.book.approval_and_request(request_id)
+    assert request
+    return request.state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,47 +14,26 @@ import pytest
 from dspy_modules.demo_agents import INBOUND_EXAMPLES, InboundAgent
 from dspy_modules.programs import signature_fingerprint, state_of
 from dspy_modules.serving import AgentProgram
-from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_model import Approval
 from perf_pipeline.optimization.approvals import fingerprint
-from perf_pipeline.optimization.run_plan import MAX_ATTEMPTS
 from perf_pipeline.records import (
     ApprovalRecord,
     ApprovalState,
     OptimizationRequest,
-    OptimizationRun,
     ProgramAlias,
     ProgramVersion,
     RequestState,
     RunOutcome,
     SpendPurpose,
 )
-from perf_pipeline.runs.tools import DATASET, RunInterrupted, RunProgress, RunRefused
-from tests.optimization_fixtures import SIMULATED, Workshop, fleet_with, target, write_examples
-
-MakeWorkshop = Callable[..., Workshop]
+from perf_pipeline.runs.tools import DATASET, RunProgress, RunRefused
+from tests.optimization_fixtures import SIMULATED, MakeWorkshop, Workshop, state_of_request, workshops, write_examples
 
 
 @pytest.fixture
 def workshop(tmp_path: Path) -> Iterator[MakeWorkshop]:
-    opened: list[Workshop] = []
-
-    def make(agent: str = "InboundAgent", examples: Path | None = None, **changes: Any) -> Workshop:
-        file = examples or write_examples(tmp_path / f"{agent}.jsonl", agent)
-        models = changes.pop("models", {})
-        made = Workshop(tmp_path, fleet_with({agent: target(agent, file, **changes)}, **models))
-        opened.append(made)
-        return made
-
-    yield make
-    for one in opened:
-        one.book.close()
-
-
-def state_of_request(made: Workshop, request_id: str = "r1") -> RequestState:
-    _, request = made.book.approval_and_request(request_id)
-    assert request
-    return request.state
+    with workshops(tmp_path) as make:
+        yield make
 
 
 def test_a_better_program_is_promoted_and_agents_run_it(workshop: MakeWorkshop) -> None:
@@ -193,67 +172,6 @@ def test_a_run_that_is_under_way_is_not_run_beside_itself(workshop: MakeWorkshop
     assert beside == ["tried"]
 
 
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[FleetConfig, OptimizationRun]:
-    """A run of GEPA, and the fleet that it was of."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    examples = write_examples(folder / "examples.jsonl", "StrategyAgent")
-    made = Workshop(folder, fleet_with({"StrategyAgent": target("StrategyAgent", examples)}))
-    made.request(agent="StrategyAgent", approval=Approval.AUTOMATIC)
-    run = made.run().run
-    made.book.close()
-    return made.fleet, run
-
-
-@pytest.mark.parametrize("moment", [0, 1, 3, 6])
-def test_a_run_that_was_cut_off_is_taken_up_and_pays_for_nothing_twice(
-    uninterrupted: tuple[FleetConfig, OptimizationRun], tmp_path: Path, moment: int
-) -> None:
-    fleet, expected = uninterrupted
-    cut = Workshop(tmp_path, fleet)
-    cut.request(agent="StrategyAgent", approval=Approval.AUTOMATIC)
-
-    def kill(_: RunProgress) -> None:
-        if len(cut.progress) == moment + 1:
-            raise Killed
-
-    cut.on_progress = kill
-    with pytest.raises(Killed):
-        cut.run()
-    cut.on_progress = None
-    run = cut.run().run
-    assert (run.outcome, run.version, run.spent_usd) == (expected.outcome, expected.version, expected.spent_usd)
-    assert len(cut.book.alias_moves("StrategyAgent", "production")) == 1
-    cut.book.close()
-
-
-def test_a_run_that_is_taken_up_again_keeps_what_is_set_aside_for_the_gate(tmp_path: Path) -> None:
-    examples = write_examples(tmp_path / "examples.jsonl", "StrategyAgent")
-    fleet = fleet_with({"StrategyAgent": target("StrategyAgent", examples)})
-    runs = []
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-        made = Workshop(tmp_path / name, fleet)
-        made.request(agent="StrategyAgent", approval=Approval.AUTOMATIC, max_cost_usd=0.07)
-
-        def kill(progress: RunProgress) -> None:
-            if progress.part == "searching":
-                raise Killed
-
-        if name == "cut":
-            made.on_progress = kill
-            with pytest.raises(Killed):
-                made.run()
-            made.on_progress = None
-        runs.append(replace(made.run().run, attempts=1))
-        made.book.close()
-    assert runs[0] == runs[1]
-
-
 def test_a_version_that_was_promoted_meanwhile_is_not_overrun(workshop: MakeWorkshop) -> None:
     made = workshop()
     made.request()
@@ -294,121 +212,6 @@ def test_a_baseline_whose_file_was_changed_is_not_compared_with(workshop: MakeWo
     assert run.outcome is RunOutcome.REFUSED
     assert "not what was registered" in run.said
     assert run.spent_usd == 0
-
-
-def test_a_cancelled_run_ends_and_promotes_nothing(workshop: MakeWorkshop) -> None:
-    made = workshop()
-    made.request()
-
-    def cancel(progress: RunProgress) -> None:
-        if progress.part == "searching" or progress.part == "scoring the candidate":
-            made.book.ask_to_cancel("r1", "ana", made.now)
-
-    made.on_progress = cancel
-    run = made.run().run
-    assert (run.outcome, run.said) == (RunOutcome.CANCELLED, "ana cancelled the run.")
-    assert state_of_request(made) is RequestState.CANCELLED
-    assert made.book.program_alias("InboundAgent", "production") is None
-
-
-def test_a_run_that_is_cancelled_when_all_is_paid_for_is_not_promoted_either(
-    workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = workshop()
-    made.request()
-    before = made.files.add_version
-
-    def cancel_first(*arguments: Any) -> tuple[str, str]:
-        made.book.ask_to_cancel("r1", "ana", made.now)
-        return before(*arguments)
-
-    monkeypatch.setattr(made.files, "add_version", cancel_first)
-    assert made.run().run.outcome is RunOutcome.CANCELLED
-    assert made.book.program_alias("InboundAgent", "production") is None
-    assert [note.message.title for note in made.book.notifications()] == [
-        "✋ BootstrapFewShot for InboundAgent was cancelled"
-    ]
-
-
-def test_a_model_that_is_out_of_order_interrupts_the_run_and_a_later_attempt_finishes_it(
-    workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = workshop()
-    made.request()
-
-    def break_the_model(progress: RunProgress) -> None:
-        if progress.part == "scoring the candidate":
-            monkeypatch.setattr("dspy_modules.embedded_model.EmbeddedModel.complete", out_of_order)
-
-    made.on_progress = break_the_model
-    with pytest.raises(RunInterrupted, match="broke") as raised:
-        made.run()
-    run = made.book.optimization_run("r1")
-    assert run
-    assert run.outcome is RunOutcome.INFRASTRUCTURE_FAILURE
-    assert made.book.program_alias("InboundAgent", "production") is None
-    assert raised.value.again_at is None, "an engine with a bug is no passing fault"
-    assert state_of_request(made) is RequestState.FAILED
-
-
-def out_of_order(*_: Any) -> None:
-    raise KeyError("a bug")
-
-
-def test_a_passing_outage_is_taken_up_again_later_and_given_up_in_the_end(
-    workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dspy import lm15
-
-    def silent(*_: Any) -> None:
-        raise lm15.TimeoutError("silence")
-
-    monkeypatch.setattr("dspy_modules.metered_engine.FIRST_WAIT_SECONDS", 0)
-    made = workshop()
-    made.request()
-    with monkeypatch.context() as outage:
-        outage.setattr("dspy_modules.embedded_model.EmbeddedModel.complete", silent)
-        with pytest.raises(RunInterrupted) as raised:
-            made.run()
-        assert raised.value.again_at == made.now + timedelta(minutes=2)
-        assert state_of_request(made) is RequestState.READY
-    run = made.run().run
-    assert (run.outcome, run.attempts) == (RunOutcome.PROMOTED, 2)
-
-    monkeypatch.setattr("dspy_modules.embedded_model.EmbeddedModel.complete", silent)
-    made = Workshop(made.folder / "other", made.fleet) if (made.folder / "other").mkdir() is None else made
-    made.request()
-    for attempt in range(MAX_ATTEMPTS):
-        with pytest.raises(RunInterrupted) as raised:
-            made.run()
-        assert (raised.value.again_at is None) is (attempt == MAX_ATTEMPTS - 1)
-    assert state_of_request(made) is RequestState.FAILED
-    made.book.close()
-
-
-@pytest.mark.parametrize("part", ["scoring the baseline", "scoring the candidate"])
-def test_a_refusal_of_the_provider_while_one_of_the_two_is_scored_is_no_comparison(
-    workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch, part: str
-) -> None:
-    from dspy import lm15
-
-    def refuse(*_: Any) -> None:
-        raise lm15.InvalidRequestError("Your credit balance is too low.", status=400)
-
-    made = workshop()
-    made.request()
-    with monkeypatch.context() as refusing:
-
-        def break_the_model(progress: RunProgress) -> None:
-            if progress.part == part:
-                refusing.setattr("dspy_modules.embedded_model.EmbeddedModel.complete", refuse)
-
-        made.on_progress = break_the_model
-        with pytest.raises(RunInterrupted, match="failed at 60 of 60 held-out items"):
-            made.run()
-    assert made.book.program_alias("InboundAgent", "production") is None
-    made.on_progress = None
-    assert made.run().run.outcome is RunOutcome.PROMOTED
 
 
 def test_settings_that_were_made_for_another_optimizer_since_are_refused(workshop: MakeWorkshop) -> None:
