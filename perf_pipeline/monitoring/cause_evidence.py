@@ -1,0 +1,66 @@
+"""What is known about the cause of a finding, in figures: what explains it, where it fails first, what changed then.
+
+The tables keep it as JSON beside the sentence that is made of it, so that whoever explains the finding in other words
+can be held to these figures.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Evidence(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Explanation(_Evidence):
+    """Tasks that have these attribute values in common, and how much of the trouble is theirs.
+
+    `affected` of `tasks` tasks with the values have been affected since the onset, `usual_rate` (0 to 1) of those
+    before it. `share` (0 to 1) is the part of the excess of affected tasks that they explain. `p_value` is the chance
+    of so large an excess while nothing has changed, corrected for the number of combinations that were looked at.
+    """
+
+    values: dict[str, str]
+    affected: int
+    tasks: int
+    usual_rate: float
+    share: float
+    p_value: float
+
+
+class FailingStep(_Evidence):
+    """The span at which tasks failed first, below all the spans that failed with it: `tasks` of `of` affected ones."""
+
+    name: str
+    kind: str
+    error_type: str | None
+    tasks: int
+    of: int
+
+
+class NearbyChange(_Evidence):
+    """A change near the onset, of the agent or (without one) of the whole fleet. Before the onset the minutes are
+    positive. `time` is UTC."""
+
+    time: datetime
+    kind: str
+    agent: str | None
+    description: str
+    from_version: str | None
+    to_version: str | None
+    minutes_before_onset: float
+
+
+class CauseEvidence(_Evidence):
+    """All of it, the likeliest first. `affected_means` says which tasks count as affected: 'failed', 'slower than
+    4.2 s'."""
+
+    affected_means: str
+    affected: int
+    tasks: int
+    explanations: tuple[Explanation, ...] = ()
+    first_failing_steps: tuple[FailingStep, ...] = ()
+    changes: tuple[NearbyChange, ...] = ()
