@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,6 +98,8 @@ def _engines(settings: ModelSettings) -> tuple[Engine, AsyncEngine]:
     if settings.model.startswith(EMBEDDED):
         embedded = EmbeddedModel()
         return embedded, _InThreads(embedded)
+    # LiteLLM would ask the internet for prices as it is imported, and wait: fleet.yaml says what a call costs.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
     from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngine
 
     options = {"timeout": settings.timeout_seconds, "api_base": settings.api_base, "api_key": settings.api_key}

@@ -14,6 +14,7 @@ from perf_pipeline.assets.anomalies import anomalies_asset
 from perf_pipeline.assets.change_events import change_events_asset
 from perf_pipeline.assets.daily_summary import daily_summary_asset
 from perf_pipeline.assets.detector_states import detector_states_asset
+from perf_pipeline.assets.incident_analyses import incident_analyses_asset
 from perf_pipeline.assets.optimization_decisions import optimization_decisions_asset
 from perf_pipeline.assets.optimization_runs import optimization_runs_asset
 from perf_pipeline.assets.raw_logs import raw_logs_asset
@@ -50,6 +51,7 @@ def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Defini
                 agent_metrics_asset(fleet),
                 detector_states_asset(fleet),
                 anomalies_asset(fleet),
+                incident_analyses_asset(fleet),
                 optimization_decisions_asset(fleet),
                 optimization_runs_asset(fleet),
                 daily_summary_asset(fleet),

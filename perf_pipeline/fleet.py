@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from perf_pipeline.fleet_analysts import PERFORMANCE_AGENT, AnalystsConfig
 from perf_pipeline.fleet_model import Approval, FleetModel, Hours, Percent, Positive, Severity
 from perf_pipeline.fleet_people import ApprovalsConfig, NotificationsConfig
 from perf_pipeline.fleet_targets import NEEDS_REFLECTION, ModelConfig, OptimizerName, TargetConfig
@@ -152,6 +153,7 @@ class FleetConfig(FleetModel):
     cool_down_hours: Hours
     monthly_budget_usd: Positive
     models: dict[str, ModelConfig] = Field(default_factory=dict)
+    analysts: AnalystsConfig = AnalystsConfig()
     notifications: NotificationsConfig = NotificationsConfig()
     approvals: ApprovalsConfig = ApprovalsConfig()
     agents: Annotated[tuple[AgentConfig, ...], Field(min_length=1)]
@@ -193,6 +195,17 @@ class FleetConfig(FleetModel):
         both = sorted(set(names) & set(self.ignored_agents))
         if both:
             raise ValueError(f"ignored_agents: {', '.join(both)} is also listed under agents")
+        return self
+
+    @model_validator(mode="after")
+    def _analysts_can_be_asked(self) -> FleetConfig:
+        name = self.analysts.model
+        if name is None:
+            return self
+        if name not in self.models:
+            raise ValueError(f"analysts: model is {name!r}; models has {', '.join(self.models) or 'none'}")
+        if PERFORMANCE_AGENT not in self.agent_names:
+            raise ValueError(f"analysts: list {PERFORMANCE_AGENT} under agents, for its calls are watched like others'")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ WEEKLY = "weekly"
 OPTIMIZATION = "optimization"
 
 OPTIMIZATION_RUNS = "optimization_runs"
+INCIDENT_ANALYSES = "incident_analyses"
 LONGEST_OPTIMIZATION_SECONDS = 24 * 3600
 
 
@@ -28,7 +29,10 @@ ONE_AT_A_TIME = {"perf_pipeline/one_at_a_time": MONITORING}
 def monitoring_job() -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         MONITORING,
-        selection=[name for name in TABLES if name not in (DAILY_SUMMARY.name, WEEKLY_SUMMARY.name)],
+        selection=[
+            *(name for name in TABLES if name not in (DAILY_SUMMARY.name, WEEKLY_SUMMARY.name)),
+            INCIDENT_ANALYSES,
+        ],
         executor_def=dg.in_process_executor,
         run_tags=ONE_AT_A_TIME,
         description="One cycle: telemetry, tasks, metrics, anomalies, decisions, for one window or a range of them.",

@@ -68,6 +68,35 @@ class Incident:
     details: str
     example_traces: tuple[str, ...] = ()
     cause: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class IncidentAnalysis:
+    """What a language model says of an incident, or why none does.
+
+    `digest` stands for the facts that it was asked about. Until `due_at` an alert waits for it. `written_by` names the
+    model, and is None until it has answered; where it does not, `trouble` says why, in words for people, and rules word
+    the incident. `confidence` is the model's own estimate, 0 to 1.
+    """
+
+    incident_id: str
+    digest: str
+    due_at: datetime
+    attempts: int = 1
+    written_by: str | None = None
+    written_at: datetime | None = None
+    trouble: str = ""
+    cause_kind: str = ""
+    confidence: float | None = None
+    what_changed: str = ""
+    likely_cause: str = ""
+    what_to_do: str = ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self.written_by is not None or bool(self.trouble)
 
 
 @dataclass(frozen=True)
@@ -388,6 +417,7 @@ class SpendPurpose(StrEnum):
     REFLECTION = "reflection"
     JUDGE = "judge"
     GATE = "gate"
+    ANALYST = "analyst"
 
 
 class SpendState(StrEnum):

@@ -21,4 +21,5 @@ def situation_now(book: Ledger, fleet: FleetConfig, now: datetime) -> Situation:
         threads={thread.id: thread for thread in threads},
         silences=book.silences(now),
         optimizing={request.agent for request in running},
+        analyses=book.incident_analyses([incident.id for incident in incidents]),
     )

@@ -14,16 +14,18 @@ from pydantic import Field
 
 from perf_pipeline.records import TaskFeedback, TaskPayload
 from resources.phoenix_annotations import feedback_by_rest
-from resources.phoenix_connection import PhoenixConnection, public_address
+from resources.phoenix_connection import PhoenixConnection, authorization, public_address
 from resources.phoenix_mcp import open_mcp_road
 from resources.phoenix_postgres import PostgresRoad, open_postgres_road
 from resources.phoenix_project import find_project
 from resources.phoenix_query import QueryRoad
 from resources.phoenix_rest import RestRoad
 from resources.phoenix_road import SpanRoad
-from resources.sources import Arrivals, TaskPlace
+from resources.sources import Arrivals, ExportPlace, TaskPlace
 from resources.span_attributes import wanted_attributes
 from resources.span_columns import raw_spans
+
+EXPORT_SECONDS = 3
 
 
 class PhoenixResource(dg.ConfigurableResource):
@@ -81,6 +83,17 @@ class PhoenixResource(dg.ConfigurableResource):
         if not trace_id:
             return None
         return f"{public_address(self.endpoint)}/redirects/traces/{quote(trace_id, safe='')}"
+
+    def export_place(self) -> ExportPlace:
+        """See `sources.SpanSource`. Spans that Phoenix does not take in a few seconds are dropped."""
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        exporter = OTLPSpanExporter(
+            endpoint=f"{self.endpoint.rstrip('/')}/v1/traces",
+            headers=authorization(self.api_key),
+            timeout=EXPORT_SECONDS,
+        )
+        return ExportPlace(exporter, self.project)
 
     @property
     def _place(self) -> str:

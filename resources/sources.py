@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
 from perf_pipeline.records import TaskFeedback, TaskPayload
 from resources.reading import Reading
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,14 @@ class Arrivals:
 
     position: str
     spans: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class ExportPlace:
+    """Where spans of the product's own go, and the project that they belong to there."""
+
+    exporter: SpanExporter
+    project: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,10 @@ class SpanSource(Protocol):
 
     def trace_url(self, trace_id: str) -> str | None:
         """Where a person can look at a trace; None where there is no such place."""
+        ...
+
+    def export_place(self) -> ExportPlace:
+        """Where to trace to, so that the spans are read from here like the agents'."""
         ...
 
 

@@ -24,7 +24,7 @@ from resources.otlp_files import Message, SpanFile, fingerprint, messages_after,
 from resources.otlp_protobuf import protobuf_rows
 from resources.payloads import INPUT, OUTPUT, payload_of
 from resources.phoenix_road import ARRIVALS_AT_ONCE
-from resources.sources import Arrivals, TaskPlace
+from resources.sources import Arrivals, ExportPlace, TaskPlace
 from resources.span_columns import raw_spans
 
 START = re.compile(rb'"startTimeUnixNano"\s*:\s*"?(\d+)')
@@ -99,6 +99,12 @@ class SpanFilesResource(dg.ConfigurableResource):
     def trace_url(self, trace_id: str) -> str | None:  # noqa: ARG002
         """None: files have no page that shows a trace."""
         return None
+
+    def export_place(self) -> ExportPlace:
+        """See `sources.SpanSource`. Files have no projects."""
+        from resources.span_file_exporter import SpanFileExporter
+
+        return ExportPlace(SpanFileExporter(Path(self.folder)), "agents")
 
     def _rows(self, start: datetime, end: datetime) -> Iterator[Row]:
         wanted = wanted_of_spans(self.agent_attributes)

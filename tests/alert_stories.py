@@ -136,5 +136,5 @@ def alert_stories(timezone: str = NEW_YORK) -> Mapping[str, Message]:
         "acknowledged": acknowledged_message("Ana Ruiz"),
         "reminder": reminder_message([inbound, audit], THREAD, timezone),
         "reminder-of-200-agents": reminder_message(fleet_of(200), THREAD, timezone),
-        "escalation": escalation_message([inbound], THREAD, timezone, trace_url),
+        "escalation": escalation_message(alert_message([inbound], THREAD.id, timezone, trace_url), THREAD, timezone),
     }

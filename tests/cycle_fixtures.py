@@ -24,7 +24,7 @@ from resources.ledger import Ledger, LedgerResource
 from resources.log_files import LogFilesResource
 from resources.message_file import MessageFileResource
 from resources.reading import PhoenixError
-from resources.sources import Arrivals, TaskPlace
+from resources.sources import Arrivals, ExportPlace, TaskPlace
 from resources.state_files import StateFilesResource
 from tests.builders import optimizable
 
@@ -70,6 +70,11 @@ class RecordedSpans:
 
     def trace_url(self, trace_id: str) -> str | None:
         return f"https://phoenix.example/traces/{trace_id}"
+
+    def export_place(self) -> ExportPlace:
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        return ExportPlace(InMemorySpanExporter(), "agents")
 
     def add_task(self, agent: str, start: datetime, *, ok: bool = True, latency_ms: float = 2000.0) -> None:
         number = len(self.rows) + 1

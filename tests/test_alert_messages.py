@@ -41,12 +41,14 @@ def test_an_alert_has_the_layout_of_the_seeds() -> None:
         "Agent: InboundAgent\n"
         "Severity: HIGH\n"
         "Type: success_drop\n"
-        "Since: 2025-10-27 13:30 UTC\n"
         "\n"
-        "Root Cause: Model degradation\n"
-        "Recommended Action: IMMEDIATE\n"
+        "Success rate dropped from 85% to 0%.\n"
+        "Root Cause: Model degradation.\n"
+        "Recommended Action: IMMEDIATE. Start with the example traces.\n"
         "\n"
         "Details: Success rate dropped from 85% to 0%\n"
+        "\n"
+        "Worded by: rules\n"
         "\n"
         "To acknowledge: perf-pipeline ack alert:1"
     )
@@ -54,7 +56,7 @@ def test_an_alert_has_the_layout_of_the_seeds() -> None:
 
 def test_all_times_of_an_alert_are_on_the_teams_clock() -> None:
     text = told(failing(), timezone=NEW_YORK)
-    assert "Since: 2025-10-27 09:30 EDT" in text
+    assert "Success rate fell from 85% to 0% since 09:30 EDT (practically certain)." in text
     assert "the deployment of 09:24 EDT" in text
     assert "since 09:30 EDT (0 of 17 tasks" in text
     assert "UTC" not in text
@@ -224,8 +226,8 @@ def test_a_reminder_says_since_when_nobody_has_acknowledged_it() -> None:
 
 
 def test_an_escalation_is_the_whole_alert_for_people_who_have_not_read_it() -> None:
-    escalation = escalation_message([BROKEN], THREAD, "UTC", lambda _: None)
     alert = alert_message([BROKEN], THREAD.id, "UTC", lambda _: None)
+    escalation = escalation_message(alert, THREAD, "UTC")
     assert escalation.title == "🚨 PERFORMANCE ALERT, not acknowledged"
     assert plain_text(escalation).endswith(plain_text(alert))
     assert escalation.buttons == alert.buttons

@@ -20,6 +20,7 @@ PACKAGES = ("perf_pipeline", "dspy_modules", "resources")
 PURE = ("perf_pipeline.monitoring", "perf_pipeline.optimization", "perf_pipeline.notifications")
 DECLARATIONS = (
     "perf_pipeline.fleet",
+    "perf_pipeline.fleet_analysts",
     "perf_pipeline.fleet_model",
     "perf_pipeline.fleet_people",
     "perf_pipeline.fleet_targets",
@@ -177,6 +178,7 @@ def test_only_the_definitions_and_the_commands_read_the_environment() -> None:
         if isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"}
     }
     assert readers <= {
+        "dspy_modules.run_models",
         "perf_pipeline.backtest_command",
         "perf_pipeline.cli",
         "perf_pipeline.definitions",
@@ -230,7 +232,7 @@ def refuse_the_network(event, arguments):
 sys.addaudithook(refuse_the_network)
 from perf_pipeline.definitions import defs
 definitions = defs()
-assert len(definitions.resolve_all_asset_specs()) == 13
+assert len(definitions.resolve_all_asset_specs()) == 14
 print(sorted(name for name in {HEAVY} if name in sys.modules))
 """
 

@@ -1,7 +1,7 @@
 """anomalies: findings of the window with their causes, and the incidents that they belong to."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -14,6 +14,7 @@ from perf_pipeline.detector_memory import LOOKBACK
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.data_gaps import find_data_gaps
 from perf_pipeline.monitoring.findings import findings_from_states
+from perf_pipeline.monitoring.incident_analysis import to_analyse
 from perf_pipeline.monitoring.incidents import incidents_from_findings, judged_windows, reconcile
 from perf_pipeline.monitoring.root_cause import CHANGE_LOOKBACK, anomalies_frame
 from perf_pipeline.monitoring.snapshots import stale_windows
@@ -58,6 +59,9 @@ def anomalies_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
                 store.write(ANOMALIES, start, every[every["window_start"] == start])
             frame = every[every["window_start"] >= first].reset_index(drop=True)
             incidents = incidents_now(frame, windows, store, book, fleet, lookback)
+            known = book.incident_analyses([incident.id for incident in incidents])
+            # Before the incidents are known, or an alert would not wait for the words that it is told in.
+            book.await_analyses(to_analyse(incidents, known, fleet, datetime.now(UTC)))
             book.record_incidents(incidents)
         current = [incident for incident in incidents if incident.last_seen >= first]
         return dg.MaterializeResult(

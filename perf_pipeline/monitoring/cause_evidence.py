@@ -64,3 +64,8 @@ class CauseEvidence(_Evidence):
     explanations: tuple[Explanation, ...] = ()
     first_failing_steps: tuple[FailingStep, ...] = ()
     changes: tuple[NearbyChange, ...] = ()
+
+
+def evidence_in(text: str) -> CauseEvidence | None:
+    """The evidence that the tables keep as JSON; None where there is none, as of sources and of older incidents."""
+    return CauseEvidence.model_validate_json(text) if text else None

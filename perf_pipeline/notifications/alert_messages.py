@@ -5,25 +5,29 @@ An outage of a source is a DATA OUTAGE: it must not read as an agent's failure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from perf_pipeline.message import Button, Line, Message, Section, bold, bullets, labelled, line, section
+from perf_pipeline.monitoring.incident_analysis import WordedIncident
+from perf_pipeline.monitoring.incident_summary import summary_by_rules
 from perf_pipeline.notifications.alert_layout import (
     TraceUrl,
+    action,
     causes,
     details_sections,
     headline,
     in_the_list,
+    lead,
     named,
     traces_sections,
     within_a_sentence,
+    worded_by,
 )
 from perf_pipeline.notifications.incident_words import (
     MAX_NAME,
-    MAX_SENTENCE,
     brief,
     by_agent,
     details,
@@ -60,31 +64,38 @@ class Change:
     kind: ChangeKind
 
 
-def alert_message(incidents: Sequence[Incident], thread: str, timezone: str, trace_url: TraceUrl) -> Message:
-    """The alert of incidents that are one trouble, with buttons that refer to `thread`."""
+def alert_message(
+    incidents: Sequence[Incident],
+    thread: str,
+    timezone: str,
+    trace_url: TraceUrl,
+    told: Mapping[str, WordedIncident] | None = None,
+) -> Message:
+    """The alert of incidents that are one trouble, with buttons that refer to `thread`. `told` words them, by id; those
+    that are not in it are worded by rules.
+
+    A reader gets to the details after at most 60 words: what changed, how grave it is, why, and what to do.
+    """
     known = worst_first(incidents)
+    told = {one.id: WordedIncident(summary_by_rules(one), None) for one in known} | dict(told or {})
     worst, agents = known[0], by_agent(known)
     outage = is_outage(worst)
     noun, several = ("Source", "Sources") if outage else ("Agent", "Agents")
     who = name(worst) if len(agents) == 1 else named(known)
-    head = [
-        labelled(noun if len(agents) == 1 else several, who),
-        labelled("Severity", severities(known)),
-        labelled("Type", types(known)),
-        labelled("Since", moment(min(incident.onset for incident in known), timezone)),
-    ]
-    reasons = [
-        *causes(known, timezone),
-        labelled("Recommended Action", shorten(one_line(worst.recommended_action), MAX_SENTENCE)),
-    ]
+    head = [labelled(noun if len(agents) == 1 else several, who), labelled("Severity", severities(known))]
+    head.append(labelled("Type", types(known)))
+    if outage or len(agents) > 1:
+        head.append(labelled("Since", moment(min(incident.onset for incident in known), timezone)))
+    reasons = [*lead(known, timezone, told), *causes(known, timezone, told), action(worst, timezone, told[worst.id])]
     return Message(
         title=OUTAGE if outage else ALERT,
         headline=headline(known, timezone),
         sections=(
             section(*head),
             section(*reasons),
-            *details_sections(known, timezone),
+            *details_sections(known, timezone, told),
             *traces_sections(known, trace_url),
+            *worded_by(known, told),
         ),
         buttons=_buttons(thread),
     )
@@ -132,11 +143,8 @@ def reminder_message(incidents: Sequence[Incident], thread: AlertThread, timezon
     )
 
 
-def escalation_message(
-    incidents: Sequence[Incident], thread: AlertThread, timezone: str, trace_url: TraceUrl
-) -> Message:
-    """The alert once more, for those who are called when nobody acknowledges it."""
-    alert = alert_message(incidents, thread.id, timezone, trace_url)
+def escalation_message(alert: Message, thread: AlertThread, timezone: str) -> Message:
+    """The alert of what is still open, once more, for those who are called when nobody acknowledges it."""
     return alert.model_copy(
         update={
             "title": f"{alert.title}, not acknowledged",

@@ -59,6 +59,11 @@ def brief(incident: Incident, timezone: str) -> str:
     return shorten(re.split(r" \(|; ", _told(incident.details, incident, timezone))[0], MAX_SENTENCE)
 
 
+def for_people(text: str, incident: Incident, timezone: str) -> str:
+    """A sentence about the incident, bounded, on the team's clock."""
+    return shorten(_told(text, incident, timezone), MAX_EXPLANATION)
+
+
 def root_cause(incident: Incident, timezone: str) -> str:
     return shorten(_told(incident.root_cause, incident, timezone), MAX_EXPLANATION)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_people import SLACK, NotificationKind
+from perf_pipeline.message import Message
+from perf_pipeline.monitoring.incident_analysis import worded
 from perf_pipeline.notifications.alert_messages import (
     Change,
     acknowledged_message,
@@ -28,6 +30,7 @@ from perf_pipeline.notifications.routing import targets_of
 from perf_pipeline.records import (
     AlertThread,
     Incident,
+    IncidentAnalysis,
     IncidentState,
     Learned,
     Notification,
@@ -52,12 +55,14 @@ class Situation:
     threads: Mapping[str, AlertThread]
     silences: Sequence[Silence] = ()
     optimizing: Collection[str] = ()
+    analyses: Mapping[str, IncidentAnalysis] = field(default_factory=dict)
 
 
 def tellings(
     situation: Situation, fleet: FleetConfig, now: datetime, trace_url: Callable[[str], str | None]
 ) -> list[Telling]:
-    """What to tell, oldest first. Incidents below `alert_from` are not told; nor are, for now, muted ones.
+    """What to tell, oldest first. Incidents below `alert_from` are not told; nor are, for now, muted ones, and those
+    that a language model is about to word.
 
     An incident that is over, and old or muted, is recorded as withheld. One that is not over but was last seen longer
     than `act_within` ago waits: the windows that are still to be read decide.
@@ -85,7 +90,7 @@ class _Teller:
             elif self._is_news(incident, told):
                 reason = self._reason_to_withhold(incident)
                 if reason is None:
-                    fresh.append(incident)
+                    fresh += [] if self._is_being_worded(incident) else [incident]
                 elif incident.state is IncidentState.RESOLVED:
                     result.append(self._withheld(incident, reason))
         for incident in list(fresh):
@@ -111,6 +116,15 @@ class _Teller:
     def _is_old(self, incident: Incident) -> bool:
         return incident.last_seen + self.fleet.window + self.fleet.act_within < self.moment
 
+    def _is_being_worded(self, incident: Incident) -> bool:
+        analysis = self.situation.analyses.get(incident.id)
+        return analysis is not None and not analysis.is_settled and self.moment < analysis.due_at
+
+    def _alert_message(self, incidents: Sequence[Incident], thread: str) -> Message:
+        analyses = self.situation.analyses
+        told = {one.id: worded(one, analyses.get(one.id), self.fleet) for one in incidents}
+        return alert_message(incidents, thread, self.fleet.timezone, self.trace_url, told)
+
     def _mute(self, incident: Incident) -> str | None:
         """Why people are not to be told of the incident now; None where they are."""
         if silence := silenced_by(incident, self.situation.silences, self.moment):
@@ -133,7 +147,7 @@ class _Teller:
 
     def _withheld(self, incident: Incident, reason: str) -> Telling:
         thread = _thread_id([incident])
-        message = alert_message([incident], thread, self.fleet.timezone, self.trace_url)
+        message = self._alert_message([incident], thread)
         notes = to_targets(thread, NotificationKind.ALERT, message, (SLACK,), self.moment, withheld=reason)
         return Telling(notes, None, (self._learned(incident, thread, withheld=True),))
 
@@ -143,7 +157,7 @@ class _Teller:
             # An alert under this key was withheld.
             thread = f"{thread}:{_digest(self.moment.isoformat())}"
         targets = self._targets(group)
-        message = alert_message(group, thread, self.fleet.timezone, self.trace_url)
+        message = self._alert_message(group, thread)
         started = AlertThread(thread, group[0].cause, min(one.opened_at for one in group), self.moment, targets)
         # Also one that is over by now is told as open first, so that its end is told in the thread.
         learned = tuple(self._learned(one, thread, state=IncidentState.OPEN) for one in group)
@@ -176,7 +190,7 @@ class _Teller:
         )
         newcomers = tuple(name for name in self._targets(still_open) if name not in thread.targets)
         if newcomers:
-            whole = alert_message(still_open, thread.id, self.fleet.timezone, self.trace_url)
+            whole = self._alert_message(still_open, thread.id)
             notes += to_targets(thread.id, NotificationKind.ALERT, whole, newcomers, self.moment)
         renewed = any(change.kind != "recovered" for change in changes)
         changed = replace(thread, targets=thread.targets + newcomers)
@@ -202,7 +216,7 @@ class _Teller:
             notes = to_targets(key, NotificationKind.ALERT, message, thread.targets, self.moment, thread=thread.id)
             result.append(Telling(notes, None, ()))
         if age >= config.acknowledge_within and config.escalate_to:
-            message = escalation_message(loud, thread, self.fleet.timezone, self.trace_url)
+            message = escalation_message(self._alert_message(loud, thread.id), thread, self.fleet.timezone)
             key = f"{thread.id}:{_stamp(thread.told_at)}:escalation"
             notes = to_targets(key, NotificationKind.ALERT, message, config.escalate_to, self.moment)
             # From now on they hear what becomes of it, too.

@@ -31,8 +31,8 @@ class RunMeter:
     """The meter of one run, which this process alone executes. Answers that the run has paid for are given again."""
 
     def __init__(self, book: Ledger, request_id: str, month_limits: MonthLimits, clock: Callable[[], datetime]) -> None:
+        self.request_id = request_id
         self._book = book
-        self._request_id = request_id
         self._month_limits = month_limits
         self._clock = clock
         with _outages():
@@ -47,17 +47,18 @@ class RunMeter:
             return self._book.committed_spend(self._account) / NANODOLLARS
 
     @contextmanager
-    def part(self, limit_usd: float) -> Iterator[PartMeter]:
-        """The meter of a part of the run, which may bring what the whole run has spent up to the limit."""
+    def part(self, limit_usd: float, drain_seconds: float = DRAIN_SECONDS) -> Iterator[PartMeter]:
+        """The meter of a part of the run, which may bring what the whole run has spent up to the limit. At its end,
+        calls that are under way are waited for, for `drain_seconds` at most."""
         meter = PartMeter(self, limit_usd)
         try:
             yield meter
         finally:
-            meter.close()
+            meter.close(drain_seconds)
 
     @property
     def _account(self) -> str:
-        return f"run:{self._request_id}"
+        return f"run:{self.request_id}"
 
     def recall(self, call: Call) -> str | None:
         with self._lock:
@@ -71,7 +72,7 @@ class RunMeter:
         whole = {account: floor(limit * NANODOLLARS) for account, limit in limits.items()}
         with _outages():
             made = self._book.reserve_spend(
-                self._request_id, whole, call.purpose, call.model, call.key, call.worst_case, now
+                self.request_id, whole, call.purpose, call.model, call.key, call.worst_case, now
             )
         if made.cancelled_by:
             raise RunCancelled(f"{made.cancelled_by} cancelled the run.")
@@ -158,12 +159,12 @@ class PartMeter:
         finally:
             self._closed(reservation)
 
-    def close(self) -> None:
+    def close(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """No more calls; those under way are waited for."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._open, timeout=DRAIN_SECONDS)
+            self._changed.wait_for(lambda: not self._open, timeout=drain_seconds)
 
     def _refuse_when_over(self) -> None:
         if self._is_over:

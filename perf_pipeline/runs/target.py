@@ -48,7 +48,7 @@ class LoadedTarget:
 
     def model(self, name: str, meter: Meter, purpose: SpendPurpose) -> Model:
         """Raises RunRefused where its key is not set, and RunStopped where its settings cannot be used."""
-        return metered_model(_settings(self.models[name], self.key_of), meter, str(purpose))
+        return metered_model(model_settings(self.models[name], self.key_of), meter, str(purpose))
 
     def scored(self, program: Program, items: Sequence[LabelledExample], meter: PartMeter) -> list[Scored]:
         """How the program does at the items, for the gate.
@@ -108,7 +108,8 @@ def examples_of(items: Sequence[LabelledExample]) -> list[Example]:
     return [as_example(item.inputs, item.expected) for item in items]
 
 
-def _settings(config: ModelConfig, key_of: Callable[[str], str | None]) -> ModelSettings:
+def model_settings(config: ModelConfig, key_of: Callable[[str], str | None]) -> ModelSettings:
+    """Raises RunRefused where the model's key is not set."""
     key = key_of(config.api_key_variable) if config.api_key_variable else None
     if config.api_key_variable and not key:
         raise RunRefused(f"{config.api_key_variable} is not set: it holds the key of {config.model}.")

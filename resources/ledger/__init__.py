@@ -12,12 +12,13 @@ import dagster as dg
 from pydantic import Field
 
 from resources.ledger.alerts import AlertLedger
+from resources.ledger.analyses import AnalysisLedger
 from resources.ledger.runs import RunLedger
 from resources.ledger.sources import SourceLedger
 from resources.ledger.spend import SpendLedger
 
 
-class Ledger(SourceLedger, AlertLedger, RunLedger, SpendLedger):
+class Ledger(SourceLedger, AlertLedger, AnalysisLedger, RunLedger, SpendLedger):
     """One installation's ledger. Opening it brings its tables up to date."""
 
 

@@ -82,7 +82,25 @@ incidents = sa.Table(
     sa.Column("details", sa.String, nullable=False),
     sa.Column("example_traces", sa.JSON, nullable=False),
     sa.Column("cause", sa.String, nullable=False),
+    sa.Column("evidence", sa.String, nullable=False),
     sa.Index("incidents_by_agent", "agent", "family", "onset"),
+)
+
+incident_analyses = sa.Table(
+    "incident_analyses",
+    metadata,
+    sa.Column("incident_id", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("due_at", UtcTime, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("written_by", sa.String),
+    sa.Column("written_at", UtcTime),
+    sa.Column("trouble", sa.String, nullable=False),
+    sa.Column("cause_kind", sa.String, nullable=False),
+    sa.Column("confidence", sa.Float),
+    sa.Column("what_changed", sa.String, nullable=False),
+    sa.Column("likely_cause", sa.String, nullable=False),
+    sa.Column("what_to_do", sa.String, nullable=False),
 )
 
 notifications = sa.Table(

@@ -262,7 +262,7 @@ def words_of(text: str) -> list[str]:
 
 
 def _vocabulary(facts: Iterable[str]) -> set[str]:
-    known = set(COMMON)
+    known: set[str] = set(COMMON)
     for fact in facts:
         known.update(words_of(fact))
         known.update(_bare(token) for token in _TOKEN.findall(fact))

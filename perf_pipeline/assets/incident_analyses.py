@@ -1,0 +1,80 @@
+"""incident_analyses: what a language model says of the incidents that people are about to hear of."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pandas as pd
+
+from perf_pipeline.assets.window_asset import MAX_WINDOWS_A_RUN, markdown
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.jobs import INCIDENT_ANALYSES
+from perf_pipeline.partitions import windows_partitions
+from perf_pipeline.records import Incident, IncidentAnalysis
+from perf_pipeline.tables import ANOMALIES
+from resources.lake import LakeResource
+from resources.ledger import LedgerResource
+from resources.sources import SpanSource
+
+
+def incident_analyses_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=INCIDENT_ANALYSES,
+        description=(
+            "Incidents in the words of a language model: what changed, the likeliest cause, what to do. Figures and "
+            "names are held against the tables; where one does not hold, or no model answers in time, rules word it."
+        ),
+        group_name="performance",
+        kinds={"dspy"},
+        owners=[fleet.owner],
+        partitions_def=windows_partitions(fleet),
+        backfill_policy=dg.BackfillPolicy.multi_run(MAX_WINDOWS_A_RUN),
+        deps=[ANOMALIES.name],
+    )
+    def incident_analyses(
+        span_source: dg.ResourceParam[SpanSource], lake: LakeResource, ledger: LedgerResource
+    ) -> dg.MaterializeResult:
+        with ledger.open() as book:
+            awaited = book.awaited_analyses()
+            if not awaited:
+                return dg.MaterializeResult(metadata={"asked": 0})
+            now = datetime.now(UTC)
+            incidents = {incident.id: incident for incident in book.incidents(now)}
+            # Only where a model is asked: DSPy takes a moment to load.
+            from perf_pipeline.analysts.asking import AnalystTools
+            from perf_pipeline.analysts.incidents import analyse
+            from resources.program_files import ProgramFiles
+
+            tools = AnalystTools(
+                book=book,
+                fleet=fleet,
+                spans=span_source,
+                key_of=lambda variable: dg.EnvVar(variable).get_value(),
+                clock=lambda: datetime.now(UTC),
+            )
+            settled = analyse(awaited, incidents, tools, ProgramFiles(lake.url))
+        return dg.MaterializeResult(
+            metadata={
+                "asked": len(awaited),
+                "worded by the model": sum(one.written_by is not None for one in settled),
+                "answers": markdown(_for_people(settled, incidents)),
+            }
+        )
+
+    return incident_analyses
+
+
+def _for_people(settled: list[IncidentAnalysis], incidents: dict[str, Incident]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "agent": incidents[one.incident_id].agent,
+                "type": incidents[one.incident_id].type,
+                "worded by": one.written_by or f"rules: {one.trouble}",
+                "cause": one.cause_kind,
+                "what changed": one.what_changed,
+                "likely cause": one.likely_cause,
+                "what to do": one.what_to_do,
+            }
+            for one in settled
+        ]
+    )

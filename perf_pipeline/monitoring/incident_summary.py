@@ -1,0 +1,97 @@
+"""An incident in three short sentences, by rules: what changed, the most likely cause, what to do now.
+
+It is what people read where no language model words it: then the same figures stand in plainer sentences.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from perf_pipeline.monitoring.cause_evidence import CauseEvidence, Explanation, evidence_in
+from perf_pipeline.monitoring.cause_kinds import CauseKind, change_before, kind_of_cause
+from perf_pipeline.monitoring.cause_words import CHANGE_NOUNS, named_values
+from perf_pipeline.records import Incident
+
+MOST_WORDS = 45
+"""All three sentences together: with agent, severity and type, a reader gets to the details after 60 words."""
+
+_EVIDENCE = re.compile(r"evidence (?:beyond )?1 : ([\d,]+)")
+_SURE = ((1_000_000, "practically certain"), (1_000, "very sure"), (20, "fairly sure"))
+
+
+@dataclass(frozen=True)
+class IncidentSummary:
+    """`cause_kind` is what the likely cause is an instance of."""
+
+    cause_kind: CauseKind
+    what_changed: str
+    likely_cause: str
+    what_to_do: str
+
+    @property
+    def length(self) -> int:
+        return sum(len(text.split()) for text in (self.what_changed, self.likely_cause, self.what_to_do))
+
+
+def summary_by_rules(incident: Incident) -> IncidentSummary:
+    evidence = evidence_in(incident.evidence)
+    kind = kind_of_cause(evidence)
+    return IncidentSummary(
+        kind, what_changed(incident), _likely_cause(incident, evidence), advice(incident, evidence, kind)
+    )
+
+
+def what_changed(incident: Incident) -> str:
+    """'Success rate fell from 85% to 12% since 10:00 UTC (very sure)'."""
+    told = re.split(r" \(|; ", incident.details)[0].rstrip(".")
+    found = _EVIDENCE.search(incident.details)
+    odds = float(found.group(1).replace(",", "")) if found else math.nan
+    sure = next((words for least, words in _SURE if odds >= least), "")
+    return f"{told} ({sure})." if sure else f"{told}."
+
+
+def _likely_cause(incident: Incident, evidence: CauseEvidence | None) -> str:
+    if evidence is None:
+        return _sentence(incident.root_cause)
+    top = evidence.explanations[0] if evidence.explanations else None
+    change = change_before(evidence)
+    parts = [_explained(top, evidence.affected_means)] if top is not None else []
+    if top is None and evidence.first_failing_steps:
+        step = evidence.first_failing_steps[0]
+        error = f" with {step.error_type.rsplit('.', 1)[-1]}" if step.error_type else ""
+        parts.append(f"{step.tasks} of {step.of} failed first in {step.name}{error}")
+    if change is not None:
+        noun = CHANGE_NOUNS.get(change.kind, change.kind)
+        came = f"the {noun} of {change.time:%H:%M} UTC"
+        parts.append(f"after {came}" if parts else f"{came} came {change.minutes_before_onset:.0f} minutes before")
+    return _sentence(", ".join(parts)) if parts else _sentence(incident.root_cause)
+
+
+def _explained(top: Explanation, affected_means: str) -> str:
+    share = f"explains {100 * top.share:.0f}% of it"
+    return f"{named_values(top.values)} {share}: {top.affected} of {top.tasks} tasks {affected_means}"
+
+
+def advice(incident: Incident, evidence: CauseEvidence | None, kind: CauseKind) -> str:
+    top = evidence.explanations[0].values if evidence is not None and evidence.explanations else {}
+    if incident.family == "traffic":
+        return "Check whether work still reaches it, and whether it still sends traces."
+    model, tool = top.get("model", "the model"), top.get("tool", "the tool")
+    provider, caller = top.get("provider", "the provider"), top.get("parent_agent", "the calling agent")
+    return {
+        CauseKind.MODEL: f"Compare the answers of {model} in the example traces; switch models if they are worse.",
+        CauseKind.PROVIDER: f"Check the status of {provider}; route its calls elsewhere meanwhile.",
+        CauseKind.TOOL: f"Check {tool}: the example traces show what it was asked.",
+        CauseKind.PROGRAM: f"Roll {incident.agent} back to its earlier version, then compare the example traces.",
+        CauseKind.DEPLOYMENT: "Roll the deployment back, or compare its changes with the example traces.",
+        CauseKind.CALLER: f"Look at what {caller} sends it, in the example traces.",
+        CauseKind.STEP: "Open that step in the example traces.",
+        CauseKind.UNKNOWN: "Start with the example traces.",
+    }[kind]
+
+
+def _sentence(text: str) -> str:
+    plain = text.strip().rstrip(".")
+    return f"{plain[:1].upper()}{plain[1:]}."
