@@ -100,6 +100,8 @@ def _engines(settings: ModelSettings) -> tuple[Engine, AsyncEngine]:
         return embedded, _InThreads(embedded)
     # LiteLLM would ask the internet for prices as it is imported, and wait: fleet.yaml says what a call costs.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
+    # Loaded here, for seconds, and not within the first call: that may have a deadline.
+    import litellm  # noqa: F401
     from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngine
 
     options = {"timeout": settings.timeout_seconds, "api_base": settings.api_base, "api_key": settings.api_key}

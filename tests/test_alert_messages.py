@@ -42,7 +42,7 @@ def test_an_alert_has_the_layout_of_the_seeds() -> None:
         "Severity: HIGH\n"
         "Type: success_drop\n"
         "\n"
-        "Success rate dropped from 85% to 0%.\n"
+        "What Changed: Success rate dropped from 85% to 0%.\n"
         "Root Cause: Model degradation.\n"
         "Recommended Action: IMMEDIATE. Start with the example traces.\n"
         "\n"
@@ -252,12 +252,11 @@ def test_text_from_outside_neither_forges_lines_nor_makes_a_message_long(
     for found in ([hostile], [hostile, usual]):
         message = alert_message(found, THREAD.id, NEW_YORK, lambda _: None)
         labels = re.findall(r"^(\w[\w ]*):", plain_text(message), re.MULTILINE)
-        assert [one for one in labels if one in ("Agent", "Agents", "Severity", "Type", "Since")] == [
-            "Agent" if len({one.agent for one in found}) == 1 else "Agents",
-            "Severity",
-            "Type",
-            "Since",
-        ]
+        alone = len({one.agent for one in found}) == 1
+        head = ["Agent", "Severity", "Type", "What Changed"] if alone else ["Agents", "Severity", "Type", "Since"]
+        assert [
+            one for one in labels if one in {"Agent", "Agents", "Severity", "Type", "Since", "What Changed"}
+        ] == head
         assert max(len(row) for row in plain_text(message).splitlines()) < 700
         assert len(subject(message)) < 500
         assert one_line(subject(message)) == subject(message)

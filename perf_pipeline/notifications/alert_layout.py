@@ -54,7 +54,7 @@ def lead(known: Sequence[Incident], timezone: str, told: Told) -> list[Line]:
     worst = known[0]
     if is_outage(worst) or len(by_agent(known)) > 1:
         return []
-    return [line(for_people(told[worst.id].summary.what_changed, worst, timezone))]
+    return [labelled("What Changed", for_people(told[worst.id].summary.what_changed, worst, timezone))]
 
 
 def action(worst: Incident, timezone: str, told: WordedIncident) -> Line:

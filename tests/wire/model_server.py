@@ -45,9 +45,17 @@ class Hang:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Says:
+    """A text of the test's own, as the model's whole answer."""
+
+    text: str
+
+
 Fault = (
     Refusal
     | Hang
+    | Says
     | Literal["drop before the work", "drop after the work", "no usage", "malformed JSON", "unreadable text"]
 )
 """All but a refusal and a drop before the work is billed. An unreadable text is one that no adapter can parse."""
@@ -170,7 +178,8 @@ def model_server(plan: Plan = no_faults) -> Iterator[ModelServer]:
         def _work(self, call: Call, body: Body, fault: Fault | None) -> None:
             if isinstance(fault, Hang):
                 time.sleep(fault.seconds)
-            completion = complete(body, MALFORMED_ANSWER if fault == "unreadable text" else None)
+            said = fault.text if isinstance(fault, Says) else None
+            completion = complete(body, MALFORMED_ANSWER if fault == "unreadable text" else said)
             billed = replace(
                 call,
                 is_billed=True,
