@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import dagster as dg
 
 from dspy_modules.evaluation import error_words
 from dspy_modules.metered_engine import Meter
@@ -40,6 +42,11 @@ class AnalystTools:
     spans: SpanSource
     key_of: Callable[[str], str | None]
     clock: Callable[[], datetime]
+
+
+def analyst_tools(book: Ledger, fleet: FleetConfig, spans: SpanSource) -> AnalystTools:
+    """Those of a Dagster process: keys are in its environment."""
+    return AnalystTools(book, fleet, spans, lambda variable: dg.EnvVar(variable).get_value(), lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True)

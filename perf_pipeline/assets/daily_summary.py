@@ -1,5 +1,6 @@
 """daily_summary: a day of the team's clock, summed up per agent and put into the outbox."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -13,10 +14,11 @@ from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_people import NotificationKind
 from perf_pipeline.monitoring.completeness import completeness
 from perf_pipeline.monitoring.daily import day_of_key, findings_of, summarize_day
+from perf_pipeline.monitoring.fleet_facts import facts_of_day
 from perf_pipeline.monitoring.incident_times import incidents_in
 from perf_pipeline.monitoring.score_series import scores_in_parts
 from perf_pipeline.monitoring.windows import windows_between
-from perf_pipeline.notifications.daily_message import BARS_A_DAY, DayReport, daily_summary_message
+from perf_pipeline.notifications.daily_message import BARS_A_DAY, DayReport, Insight, daily_summary_message
 from perf_pipeline.notifications.outbox import to_targets
 from perf_pipeline.notifications.plain_text import plain_text
 from perf_pipeline.notifications.routing import targets_of
@@ -25,6 +27,7 @@ from perf_pipeline.partitions import days_partitions
 from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, DAILY_SUMMARY, OPTIMIZATION_DECISIONS
 from resources.lake import Lake, LakeResource
 from resources.ledger import Ledger, LedgerResource
+from resources.sources import SpanSource
 
 
 def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
@@ -50,18 +53,21 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         ],
     )
     def daily_summary(
-        context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource
+        context: dg.AssetExecutionContext,
+        span_source: dg.ResourceParam[SpanSource],
+        lake: LakeResource,
+        ledger: LedgerResource,
     ) -> dg.MaterializeResult:
         now, key = datetime.now(UTC), context.partition_key
         with ledger.open() as book:
             report, metrics = day_report(key, lake.open(), book, fleet, now)
             day, frame = report.day, report.summary
+            report = replace(report, insight=insight(report, book, span_source, fleet))
             message = daily_summary_message(report)
             picture = score_chart(metrics, frame, report.incidents, day, fleet.timezone, fleet.window, now)
             history = now > day.end + fleet.summary_within
             notes = to_targets(
-                # A day that is not over has a key of its own, or its summary so far would take the place of the whole.
-                f"daily-summary:{key}" if now >= day.end else f"daily-summary:{key}:so-far",
+                summary_key(report),
                 NotificationKind.DAILY_SUMMARY,
                 message,
                 targets_of(fleet.notifications, NotificationKind.DAILY_SUMMARY),
@@ -74,6 +80,7 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             value=frame,
             metadata={
                 "dagster/row_count": len(frame),
+                "insight": _of_insight(report.insight),
                 "message": dg.MetadataValue.md(f"```\n{message.title}\n\n{plain_text(message)}\n```"),
                 "put into the outbox": "now" if new else "by an earlier run; it is not sent again",
             },
@@ -81,6 +88,32 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         )
 
     return daily_summary
+
+
+def _of_insight(insight: Insight | None) -> str:
+    if insight is None:
+        return "no model was asked"
+    return f"by {insight.model}" if insight.text else f"none: {insight.trouble}"
+
+
+def summary_key(report: DayReport) -> str:
+    """A day that is not over has a key of its own, or its summary so far would take the place of the whole."""
+    so_far = ":so-far" if report.written_at < report.day.end else ""
+    return f"daily-summary:{report.name}{so_far}"
+
+
+def insight(report: DayReport, book: Ledger, spans: SpanSource, fleet: FleetConfig) -> Insight | None:
+    """What a language model makes of the day, unless the summary was put into the outbox before."""
+    targets = targets_of(fleet.notifications, NotificationKind.DAILY_SUMMARY)
+    facts = facts_of_day(report.summary, report.incidents)
+    keys = [f"{summary_key(report)}@{target}" for target in targets]
+    if fleet.analysts.model is None or not facts or book.notifications_by_key(keys):
+        return None
+    from perf_pipeline.analysts.asking import analyst_tools
+    from perf_pipeline.analysts.comments import insight_of_day
+
+    comment = insight_of_day(report.name, facts, analyst_tools(book, fleet, spans))
+    return Insight(comment.text, fleet.models[fleet.analysts.model].model, comment.trouble)
 
 
 def day_report(

@@ -40,18 +40,11 @@ def incident_analyses_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             now = datetime.now(UTC)
             incidents = {incident.id: incident for incident in book.incidents(now)}
             # Only where a model is asked: DSPy takes a moment to load.
-            from perf_pipeline.analysts.asking import AnalystTools
+            from perf_pipeline.analysts.asking import analyst_tools
             from perf_pipeline.analysts.incidents import analyse
             from resources.program_files import ProgramFiles
 
-            tools = AnalystTools(
-                book=book,
-                fleet=fleet,
-                spans=span_source,
-                key_of=lambda variable: dg.EnvVar(variable).get_value(),
-                clock=lambda: datetime.now(UTC),
-            )
-            settled = analyse(awaited, incidents, tools, ProgramFiles(lake.url))
+            settled = analyse(awaited, incidents, analyst_tools(book, fleet, span_source), ProgramFiles(lake.url))
         return dg.MaterializeResult(
             metadata={
                 "asked": len(awaited),

@@ -1,6 +1,7 @@
 """optimization_decisions: for each agent, whether to optimize it now, and why or why not."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -10,8 +11,11 @@ import pandas as pd
 from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of_run
 from perf_pipeline.checks import schema_result
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.fleet_analysts import PERFORMANCE_AGENT
+from perf_pipeline.monitoring.fleet_facts import facts_of_decision
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.optimization.policy import (
+    Choice,
     CompletedTasks,
     Decision,
     committed_this_month,
@@ -19,9 +23,10 @@ from perf_pipeline.optimization.policy import (
     latest_optimizations,
     spent_by_request,
 )
-from perf_pipeline.records import IncidentState, SourceHealth, SourceStatus
+from perf_pipeline.records import Incident, IncidentState, SourceHealth, SourceStatus
 from perf_pipeline.tables import ANOMALIES, OPTIMIZATION_DECISIONS
-from resources.ledger import LedgerResource
+from resources.ledger import Ledger, LedgerResource
+from resources.sources import SpanSource
 
 
 def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
@@ -30,6 +35,7 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         agent_metrics: pd.DataFrame,
         task_counts: pd.DataFrame,
+        span_source: dg.ResourceParam[SpanSource],
         ledger: LedgerResource,
     ) -> dg.MaterializeResult:
         windows = windows_of_run(context, fleet)
@@ -39,17 +45,19 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
             approvals = book.approvals()
             runs = book.optimization_runs()
             health = book.health(windows[0].start, windows[-1].end)
-            failing = any(
-                incident.family == "data" and incident.agent == "source:spans"
-                for incident in book.incidents(now, state=IncidentState.OPEN)
-            )
+            open_incidents = book.incidents(now, state=IncidentState.OPEN)
+            own_tasks = completed_analyses(book, latest_optimizations(requests), fleet)
+        failing = any(incident.family == "data" and incident.agent == "source:spans" for incident in open_incidents)
         local_now = now.astimezone(ZoneInfo(fleet.timezone))
         committed = committed_this_month(requests, local_now, spent_by_request(runs))
         optimized = latest_optimizations(requests)
         rows = []
         for window in windows:
             completed = completed_tasks(task_counts, window, health, optimized)
+            completed = completed if completed is None else completed | own_tasks
             decisions = decide(fleet, completed, requests, committed, failing, now, approvals, runs)
+            if window == windows[-1] and window.end + fleet.act_within >= now:
+                decisions = with_advice(decisions, agent_metrics, open_incidents, ledger, span_source, fleet)
             rows += [_row(window, decision) for decision in decisions]
         frame = OPTIMIZATION_DECISIONS.conform(pd.DataFrame(rows))
         newest = frame[frame["window_start"] == frame["window_start"].max()]
@@ -66,6 +74,46 @@ def optimization_decisions_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         )
 
     return optimization_decisions
+
+
+def with_advice(
+    decisions: Sequence[Decision],
+    metrics: pd.DataFrame,
+    incidents: Sequence[Incident],
+    ledger: LedgerResource,
+    spans: SpanSource,
+    fleet: FleetConfig,
+) -> list[Decision]:
+    """The decisions, those to optimize with what a language model says of them as a last reason. None is changed."""
+    newest = metrics[metrics["window_start"] == metrics["window_start"].max()]
+    asked = {
+        one.agent: facts_of_decision(one.agent, one.reasons, newest, incidents)
+        for one in decisions
+        if one.decision is Choice.OPTIMIZE and one.agent != PERFORMANCE_AGENT
+    }
+    if fleet.analysts.model is None or not asked:
+        return list(decisions)
+    from perf_pipeline.analysts.asking import analyst_tools
+    from perf_pipeline.analysts.comments import advice_on
+
+    with ledger.open() as book:
+        advice = advice_on(asked, analyst_tools(book, fleet, spans))
+    return [
+        replace(one, reasons=(*one.reasons, advice[one.agent].text))
+        if one.agent in advice and advice[one.agent].text
+        else one
+        for one in decisions
+    ]
+
+
+def completed_analyses(
+    book: Ledger, optimized: Mapping[str, datetime], fleet: FleetConfig
+) -> dict[str, CompletedTasks]:
+    """The analysts' own completed tasks: agent_state has no rows of them."""
+    if PERFORMANCE_AGENT not in fleet.agent_names:
+        return {}
+    since = book.written_analyses(optimized.get(PERFORMANCE_AGENT))
+    return {PERFORMANCE_AGENT: CompletedTasks(book.written_analyses(), since)}
 
 
 def completed_tasks(

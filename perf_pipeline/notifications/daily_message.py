@@ -15,7 +15,8 @@ from perf_pipeline.monitoring.daily import worst_first
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.notifications.attention import Attention
 from perf_pipeline.notifications.attention_lines import attention_sections
-from perf_pipeline.notifications.incident_words import is_outage
+from perf_pipeline.notifications.incident_words import MAX_EXPLANATION, is_outage
+from perf_pipeline.notifications.safe_text import one_line, shorten
 from perf_pipeline.notifications.summary_words import (
     SHOWN_AGENTS,
     SHOWN_INCIDENTS,
@@ -33,11 +34,21 @@ from perf_pipeline.notifications.summary_words import (
     still_open,
     why_nothing,
 )
+from perf_pipeline.notifications.team_clock import on_the_teams_clock
 from perf_pipeline.optimization.standing import Budget, OptimizationStanding
 from perf_pipeline.records import Incident, IncidentState
 
 BARS_A_DAY = 12
 TRENDS = {"improving": "↗ improving", "stable": "→ stable", "degrading": "↘ degrading"}
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What a language model makes of a day: a sentence or two, held against the figures; or why there is none."""
+
+    text: str
+    model: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class DayReport:
     sources: Sequence[SourceCompleteness]
     attention: Attention
     drawn: Sequence[str] = ()
+    insight: Insight | None = None
 
     @property
     def troubles(self) -> list[Incident]:
@@ -77,6 +89,7 @@ def daily_summary_message(report: DayReport) -> Message:
         + (" (so far)" if report.written_at < report.day.end else ""),
         headline=_headline(report),
         sections=(
+            *_insight(report),
             *_performance(report),
             *optimization_sections(report.optimizations),
             *_anomalies(report),
@@ -86,6 +99,14 @@ def daily_summary_message(report: DayReport) -> Message:
         ),
         picture_text=_picture_text(report) if report.drawn else None,
     )
+
+
+def _insight(report: DayReport) -> list[Section]:
+    told = report.insight
+    if told is None or not told.text:
+        return []
+    text = on_the_teams_clock(one_line(told.text), report.written_at, report.timezone)
+    return [section(labelled("In short", shorten(text, MAX_EXPLANATION)), f"(in the words of {one_line(told.model)})")]
 
 
 def _headline(report: DayReport) -> str:
