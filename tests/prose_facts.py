@@ -54,4 +54,13 @@ INCIDENTS: dict[str, list[str]] = {
         "The severity is HIGH and the type traffic_drop.",
         "No change of the agent or of the fleet is known from that time.",
     ],
+    "cost": [
+        "EmailAgent: Cost rose from $0.21 to $1.9 a task since 2026-01-03 23:30 UTC (1,204 tasks, 9.0 "
+        "times the usual; 95% interval 7.1 to 12 times; evidence beyond 1 : 1,000,000,000).",
+        "The severity is CRITICAL and the type cost_spike.",
+        "310 of 312 tasks with version v3.2.0 were dearer than $1.2, 0% were before: that explains 98% "
+        "of the rise; by chance less often than 1 in 1,000,000 times.",
+        "The deployment of 23:18 UTC came 12 minutes before the onset: Use the large model for drafts "
+        "(main) (v3.1.9 → v3.2.0).",
+    ],
 }

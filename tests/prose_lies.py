@@ -388,6 +388,189 @@ LIES: dict[tuple[str, str], str] = {
         Likely an upstream outage.
         InboundAgent sends fewer tasks.
     """,
+    ("success", "ordinary words"): """
+        Success rate is as expected.
+        Success rate is as usual.
+        Success rate usually drops.
+        The success rate is typical.
+        Success rate fell, then rose since 10:00 UTC.
+        Success rate fell and rose.
+        Failures fell since 10:00 UTC.
+        Tasks fell since 10:00 UTC.
+        Likely due to a surge.
+        Likely because of a jump in tasks.
+        Likely cause: a rise in tasks.
+        The severity rose to HIGH.
+        This may be chance.
+        Possibly chance.
+        gpt-x-1 fails 1 in 1,000 times.
+        1 : 1,200 tasks failed.
+        The deployment took 2 minutes.
+        Success rate fell for 2 minutes.
+        Success rate fell within 2 minutes.
+        Success rate is 60 to 85 points.
+        Success rate is between 60 and 85 points.
+        The deployment failed.
+        The step failed after the deployment failed.
+        The deployment success rate fell.
+        The drop likely caused the deployment.
+        RateLimitError likely triggered the deployment.
+        9 of 10 tasks failed.
+        18 of 22 tasks failed.
+        18 of 22 tasks failed first in Predict(ClassifyMessage).
+        3 of 25 tasks started since 10:00 UTC.
+        3 of 25 tasks came since 10:00 UTC.
+        gpt-x-1 failed first.
+        InboundAgent's model fell from 85% to 12%.
+        The probability of gpt-x-1 is 86%.
+        gpt-x-1 is 86% likely the cause.
+        With 95% confidence gpt-x-1 fails.
+        The deployment likely introduced gpt-x-1.
+        2 minutes before the deployment of 09:58 UTC success fell.
+        Success rate fell until the deployment.
+        Success rate fell until 10:00 UTC.
+        The deployment came since 10:00 UTC.
+        5% did before: tasks with RateLimitError.
+        Success rate fell from 85% to 12% with RateLimitError.
+        Likely a date problem.
+        Likely the range of inputs.
+        gpt-x-1 succeeded.
+        Latency may be the cause.
+        The likely cause is a drop.
+        Success rate fell to 12 of 85 tasks.
+        5% of tasks with gpt-x-1 failed.
+        Success rate of 85%.
+        InboundAgent is at 85%.
+    """,
+    ("two agents", "ordinary words"): """
+        AuditAgent fails.
+        AuditAgent's tasks fail.
+        StrategyAgent costs 3.0 times the usual.
+        Errors may be usual at StrategyAgent.
+        StrategyAgent: 63 tasks, 3.0 times the usual.
+        30 of 31 tasks failed.
+        30 of 31 tasks of AuditAgent failed.
+        79% of tasks use anthropic.
+        Errors rose at AuditAgent since 16:00 UTC.
+        Errors rose from 0.85 to 0.10 a task.
+        Errors rose to 0.10 a task.
+        AuditAgent went from 0.10 to 0.85 a task.
+        Likely cause: cost of anthropic.
+        35 tasks had errors.
+        4% of tasks with anthropic fail now.
+    """,
+    ("latency", "ordinary words"): """
+        Latency is usual.
+        Latency rose and fell.
+        Tasks rose 8.2 times.
+        Tasks are 8.2 times the usual.
+        Latency is 6.1 to 11 s.
+        19 of 20 tasks were slower than 4.2 s.
+        19 of 20 tasks with crm_search were slower than 9.8 s.
+        2% of tasks are slower now.
+        crm_search failed.
+        crm_search rose from 1.2 s to 9.8 s.
+        crm_search latency rose from 1.2 s to 9.8 s.
+        Latency rose since the tool crm_search started.
+        The tool rose since 13:30 UTC.
+        OutboundAgent is 11 times slower than usual.
+        24 of 20 tasks were slower.
+        Latency rose less often.
+    """,
+    ("silence", "ordinary words"): """
+        Tasks arrived since 02:30 UTC.
+        Silence was expected.
+        34 tasks are missing.
+        InboundAgent was silent before 02:30 UTC.
+        About 34 arrived since 02:30 UTC.
+        The silence followed the configuration change.
+        The configuration change preceded the silence.
+        The silence began 10 minutes after the configuration change.
+        Traffic rose since 02:30 UTC.
+    """,
+    ("cost", "second look"): """
+        EmailAgent's cost rose from $0.21 to $19 a task.
+        EmailAgent's cost rose from $1.9 to $0.21 a task.
+        EmailAgent cost $1,204 since 23:30 UTC.
+        EmailAgent's cost rose since 23:18 UTC.
+        312 of 310 tasks were dearer.
+        The rollback to v3.1.9 raised cost.
+        v3.1.9 explains 98% of the rise.
+        Likely cause: version v3.1.9.
+        Cost rose after the switch to a large context.
+        The cost rise was deliberate.
+        98% of tasks use v3.2.0.
+        1,204 of 312 tasks were dearer than $1.2.
+        Cost per token rose 9.0 times.
+        Latency rose 9.0 times.
+        The team approved the deployment.
+        The deployment came 12 hours before the onset.
+        The deployment is the cause.
+        Cost has since fallen.
+        0% of tasks with v3.2.0 are dearer than $1.2.
+        Cost rose 7.1 to 12 times.
+        EmailAgent spends $1.9 a day.
+        EmailAgent spends $0.21 a task now.
+        Cost rose since 2026-01-04 23:30 UTC.
+        Cost rose from v3.1.9 to v3.2.0.
+        Cost rose more than 9.0 times.
+        Cost rose 12 times.
+        Cost is expected.
+        The deployment "Use the small model for drafts" came 12 minutes before the onset.
+        Likely the model drafts failed.
+        EmailAgent likely loops.
+        Cost rose, likely because drafts grow longer.
+        EmailAgent wrote 312 drafts.
+        310 tasks failed.
+        Tokens rose.
+        A deployment likely slowed EmailAgent.
+        It started 12 minutes before the deployment.
+        It is over by 23:30 UTC.
+        Version v3.2.0 came 98% before.
+        Cost a task is below the usual.
+        The usual cost is $1.9.
+    """,
+    ("success", "second look"): """
+        Success rate fell; InboundAgent behaves as before.
+        InboundAgent goes back to 85%.
+        InboundAgent came back at 10:00 UTC.
+        The success rate went from 12% up.
+        Success rate fell, and it is up now.
+        Success rate fell and is going up.
+        The loss is over 60 points.
+        The failures went back.
+        The deployment came with RateLimitError.
+        gpt-x-1 came with the deployment of 09:58 UTC.
+        InboundAgent likely caused the failures of gpt-x-1.
+        The tasks likely broke InboundAgent.
+        The likely cause is the time of 10:00 UTC.
+        Likely the rate of tasks.
+        Success rate could fall to 12%.
+        Success rate may fall.
+        The success rate possibly fell.
+        Success rate fell at the level of the model.
+        Tasks reach 85%.
+        The onset was 09:58 UTC.
+        It began at 09:58 UTC.
+        The failures began at 09:58 UTC.
+        Tasks with the previous model failed.
+        The deployment used model gpt-x-1.
+        InboundAgent hit 12 tasks.
+        9 of 10 steps failed.
+        3 successes since 09:58 UTC.
+        Evidence against gpt-x-1 is 86%.
+        Evidence points against the deployment.
+        The evidence suggests InboundAgent.
+        Success rate is near 85%.
+        Success rate is back.
+        Success is back at 85%.
+        The previous success rate was 12%.
+        The current success rate is 85%.
+        Success rate matches the usual 85%.
+        The rate limit fell.
+        The error rate rose.
+        Errors rose.
+    """,
 }
 
 ADVICE: dict[tuple[str, str], str] = {

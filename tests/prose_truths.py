@@ -144,6 +144,23 @@ TRUTHS: dict[str, str] = {
         No change of the agent is known from that time.
         No change of the agent or the fleet is known.
     """,
+    "cost": """
+        EmailAgent's cost rose from $0.21 to $1.9 a task since 2026-01-03 23:30 UTC.
+        EmailAgent's cost per task jumped from $0.21 to $1.9 since 23:30 UTC (9.0 times the usual).
+        Cost: $0.21 → $1.9 a task, 9.0x the usual (95% interval 7.1 to 12 times).
+        Likely cause: version v3.2.0. 310 of 312 tasks with it were dearer than $1.2.
+        Version v3.2.0 explains 98% of the rise; it was deployed at 23:18 UTC, 12 minutes before the onset.
+        The 23:18 UTC deployment "Use the large model for drafts" came 12 minutes before the onset.
+        Most likely v3.2.0: 310 of 312 of its tasks cost more than $1.2, 0% did before.
+        EmailAgent has become 9.0 times dearer since 23:30 UTC; 1,204 tasks are affected.
+        The cost increase began 12 minutes after deployment v3.2.0.
+        Tasks with v3.2.0 were dearer than $1.2 in 310 of 312 cases.
+        The deployment moved from v3.1.9 to v3.2.0, using the large model for drafts.
+        Costs went up from $0.21 to $1.9 per task.
+        The rise coincides with version v3.2.0.
+        The deployment of v3.2.0 may have caused the rise.
+        The deployment of 23:18 UTC likely caused the cost increase.
+    """,
 }
 
 ADVICE: dict[str, str] = {
@@ -199,6 +216,15 @@ ADVICE: dict[str, str] = {
     "traffic": """
         Check upstream: is anything sending tasks to OutboundAgent?
         Check the schedule and the queue in front of OutboundAgent.
+    """,
+    "cost": """
+        Roll back to v3.1.9.
+        Roll back v3.2.0 and check the cost per task.
+        Set a cost limit for EmailAgent until the deployment is reverted.
+        Compare token counts of v3.1.9 and v3.2.0 on the same inputs.
+        Switch drafts back to the smaller model.
+        Check which model v3.2.0 calls, and pin v3.1.9 if needed.
+        Review the change "Use the large model for drafts" with its author.
     """,
 }
 

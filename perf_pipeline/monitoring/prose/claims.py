@@ -10,6 +10,7 @@ from perf_pipeline.monitoring.prose.vocabulary import (
     CAUSAL,
     CONCEPTS,
     FALL,
+    FUNCTION,
     HEDGES,
     METRICS,
     NEGATORS,
@@ -31,10 +32,15 @@ _ORDERS = {
     "follows": "after",
     "following": "after",
 }
+_UNSURE = frozenset(("may", "might", "could", "possibly", "perhaps", "probably", "likely", "suspected"))
+_GOES = frozenset(("go", "goes", "going", "went", "gone", "come", "came", "began", "begins", "started", "starts"))
+_FAILING = {"success", "failure"}
 _OPPOSITE = {"before": "after", "after": "before"}
 
 
-def wrong_directions(clause: Sequence[Token], facts: Sequence[Fact], earlier: Iterable[str], *, advice: bool) -> list[str]:
+def wrong_directions(
+    clause: Sequence[Token], facts: Sequence[Fact], earlier: Iterable[str], *, advice: bool
+) -> list[str]:
     """What the clause says of a metric that no fact about it says. `earlier` are the metrics that 'it' stands for."""
     words = {token.lower for token in clause if token.kind == "word"}
     own = concepts_of(list(clause)) & METRICS
@@ -42,7 +48,11 @@ def wrong_directions(clause: Sequence[Token], facts: Sequence[Fact], earlier: It
     if advice and not said:
         return []
     wrong = []
-    meant = own or (set(earlier) if words & {"it", "its", "which", "that"} else set())
+    if "failure" in concepts_of(list(clause)) and not own:
+        return _wrong_failures(said, facts)
+    meant = own or (
+        set(earlier) if words & {"it", "its", "which", "that"} or _begins_with_a_direction(clause) else set()
+    )
     for metric in sorted(meant) or [""]:
         about = [fact for fact in facts if not metric or metric in fact.metrics]
         if not about:
@@ -53,9 +63,34 @@ def wrong_directions(clause: Sequence[Token], facts: Sequence[Fact], earlier: It
             wrong.append(f"{metric or 'nothing'} went up in no fact")
         if down and not up and not any(fact.goes_down for fact in about):
             wrong.append(f"{metric or 'nothing'} went down in no fact")
+        unsure = words & _UNSURE and said & (RISE | FALL) and not words & CAUSAL
+        if metric and unsure and not any(fact.is_tentative for fact in about):
+            wrong.append(f"that {metric} changed is certain")
         if metric and said & PAST | said & (RISE | FALL) and all(fact.is_tentative for fact in about):
             wrong += [] if words & (HEDGES | {"certain"}) else [f"that {metric} changed is not certain"]
     return wrong
+
+
+def _begins_with_a_direction(clause: Sequence[Token]) -> bool:
+    """'and rose' says of the metric before it that it rose."""
+    words = [token.lower for token in clause if token.kind == "word"]
+    meaning = [place for place, word in enumerate(words) if word not in FUNCTION]
+    moving = [place for place in meaning if words[place] not in _GOES]
+    first = moving[0] if moving else None
+    return (
+        first is not None and words[first] in RISE | FALL and words[max(0, first - 1)] not in ("a", "an", "the", "this")
+    )
+
+
+def _wrong_failures(said: set[str], facts: Sequence[Fact]) -> list[str]:
+    """More tasks fail where the success rate fell."""
+    up, down = bool(said & RISE), bool(said & FALL)
+    rose = any(
+        fact.goes_down if "success" in fact.metrics else fact.goes_up for fact in facts if fact.concepts & _FAILING
+    )
+    fell = any(fact.goes_up for fact in facts if "success" in fact.metrics)
+    wrong = ["failures rose in no fact"] if up and not down and not rose else []
+    return wrong + (["failures fell in no fact"] if down and not up and not fell else [])
 
 
 def wrong_denials(tokens: list[Token], facts: Sequence[Fact]) -> list[str]:
@@ -73,7 +108,9 @@ def wrong_denials(tokens: list[Token], facts: Sequence[Fact]) -> list[str]:
 
 def wrong_orders(sentence: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
     """Whether a change is said to have come before or after the onset where the facts say that it came otherwise."""
-    known = {order for fact in facts if fact.is_change for order in ("before", "after") if f"{order} the onset" in fact.text}
+    known = {
+        order for fact in facts if fact.is_change for order in ("before", "after") if f"{order} the onset" in fact.text
+    }
     wrong = []
     for place, token in enumerate(sentence):
         order = _ORDERS.get(token.lower)
@@ -83,7 +120,7 @@ def wrong_orders(sentence: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
         if follows and follows[0].lower == "by" and token.lower in ("followed", "preceded"):
             order = _OPPOSITE[order]
         left, right = _nearest(reversed(sentence[:place]), stop=""), _nearest(sentence[place + 1 :], stop=",;.")
-        if place == 0 and right and not left:
+        if right and not left:
             left = {"change": "onset", "onset": "change"}[right]
         if {left, right} == {"change", "onset"}:
             claimed = order if left == "change" else _OPPOSITE[order]

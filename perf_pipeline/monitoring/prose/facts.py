@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from perf_pipeline.monitoring.prose.figures import Figure, figures_of
 from perf_pipeline.monitoring.prose.tokens import Token, stem_of, stems_of, tokens_of, words_in
-from perf_pipeline.monitoring.prose.vocabulary import CONCEPT_OF, FALL, FUNCTION, METRICS, NEGATORS, RISE
+from perf_pipeline.monitoring.prose.vocabulary import CONCEPT_OF, FALL, FUNCTION, METRICS, NAMES, NEGATORS, RISE, THINGS
 
 _SUBJECT = re.compile(r"^([^:.,;]{1,60}): (?=\S)")
 _TITLE = re.compile(r"(?<=onset): (.*?)(?= \([^()]*\)| \(\S+ → \S+\)|\.?$)")
@@ -37,6 +37,13 @@ class Fact:
     @property
     def metrics(self) -> frozenset[str]:
         return self.concepts & METRICS
+
+    @property
+    def things(self) -> set[str]:
+        """What it lays the blame on: names, kinds of things, and the words behind these ('provider anthropic')."""
+        words = [token.lower for token in self.tokens]
+        values = {then for one, then in zip(words, words[1:], strict=False) if CONCEPT_OF.get(one) in THINGS}
+        return (set(self.names) - NAMES) | (self.concepts & THINGS) | (values - FUNCTION)
 
     @property
     def goes_up(self) -> bool:

@@ -14,6 +14,20 @@ from dataclasses import dataclass
 from perf_pipeline.monitoring.prose.claims import bold_causes, wrong_denials, wrong_directions, wrong_orders
 from perf_pipeline.monitoring.prose.facts import Fact, concepts_of, fact_of
 from perf_pipeline.monitoring.prose.figures import Figure, figures_of
+from perf_pipeline.monitoring.prose.meanings import (
+    RELATIONS,
+    bare_norms,
+    blameless_guesses,
+    bare_since,
+    changes_as_causes,
+    mixed_up_things,
+    odds_without_name,
+    other_agents_trouble,
+    other_times,
+    ranges_without_name,
+    subjects_of_change,
+    unmeasured_changes,
+)
 from perf_pipeline.monitoring.prose.tokens import Token, split_at, stem_of, tokens_of, words_in
 from perf_pipeline.monitoring.prose.versions import swapped_versions
 from perf_pipeline.monitoring.prose.vocabulary import (
@@ -21,6 +35,7 @@ from perf_pipeline.monitoring.prose.vocabulary import (
     CONCEPT_OF,
     FALL,
     FREE,
+    FUNCTION,
     METRICS,
     NAMES,
     ORDINARY_STEMS,
@@ -35,12 +50,18 @@ from perf_pipeline.monitoring.prose.words import (
 )
 
 MOST_WORDS = 60
-_MOST_LIKELY = re.compile(r"\b(?:most|more|very) (?=likely\b|probable\b|probably\b)|\bright (?=before\b|after\b)", re.I)
+_MOST_LIKELY = re.compile(
+    r"\b(?:most|more|very) (?=likely\b|probable\b|probably\b)|\bright (?=before\b|after\b)|(?<=\bfail )over\b", re.I
+)
 _SPLITS = frozenset(("and", "but", "while", "whereas", "because", "which", "where", "when", "so", "as"))
 _NOW = frozenset(("now", "currently", "stands", "sits", "is"))
 _COUNTED = frozenset(
-    stem_of(word) for word in ("task", "agent", "model", "tool", "step", "error", "call", "version", "deployment", "line", "token")
+    stem_of(word)
+    for word in ("task", "agent", "model", "tool", "step", "error", "call", "version", "deployment", "line", "token")
 ) | {stem_of("failure"), stem_of("provider"), stem_of("commit"), stem_of("span"), stem_of("trace")}
+_PARTS = ("part", "whole", "before", "share")
+_BESIDE_COUNTS = frozenset(("task", "tasks", "only", "about", "against", "compared", "usual", "usually", "expected"))
+_BESIDE_COUNTS |= frozenset(("before", "instead"))
 _WHAT_IS_SHARED = RISE | FALL | frozenset(("it", "this", "that", "trouble", "problem", "incident"))
 
 
@@ -51,6 +72,10 @@ class Clause:
     tokens: list[Token]
     figures: list[Figure]
     quoted: frozenset[int]
+
+    @property
+    def own(self) -> list[Token]:
+        return [token for place, token in enumerate(self.tokens) if place not in self.quoted]
 
     def __str__(self) -> str:
         return " ".join(token.text for token in self.tokens)
@@ -71,21 +96,33 @@ def unfaithful(prose: str, facts: Sequence[str], *, advice: bool = False) -> lis
     found = strange_characters(prose, known)
     if not advice:
         found += wrong_denials(tokens, known)
-    subject, metrics = "", frozenset[str]()
+    subjects = {fact.subject.lower() for fact in known if fact.subject}
+    subject, metrics, said = "", frozenset[str](), set[str]()
     for whole in split_at(tokens, ".!?"):
         found += [f"'{word}' is in no fact" for word in unknown_words(whole, known, advice=advice)]
         if not advice:
             found += bold_causes(whole, known)
+        if not advice:
+            found += blameless_guesses(whole, subjects, known)
+            found += (
+                odds_without_name(whole) + ranges_without_name(whole) + changes_as_causes(whole) + bare_since(whole)
+            )
         found += swapped_versions(whole, known, advice=advice)
         found += misnamed_things(whole, known)
         for sentence in split_at(whole, ";:"):
             found += wrong_orders(sentence, known)
+        said |= {token.lower for token in whole} | concepts_of(whole)
         for clause in _clauses(whole, known):
             subject = _named_subject(clause.tokens, known) or subject
             heard = [fact for fact in known if not subject or fact.subject in ("", subject)]
-            found += wrong_directions(clause.tokens, heard, metrics, advice=advice)
-            metrics = frozenset(concepts_of(clause.tokens) & METRICS) or metrics
-            found += _held_by_no_fact(clause, known, subject, metrics, advice=advice)
+            found += wrong_directions(clause.own, heard, metrics, advice=advice)
+            metrics = frozenset(concepts_of(clause.own) & METRICS) or metrics
+            if not advice:
+                found += bare_norms(clause.tokens, heard) + mixed_up_things(clause.own, heard)
+                found += other_times(clause.tokens) + subjects_of_change(clause.tokens, subjects)
+                found += unmeasured_changes(clause.tokens, heard)
+                found += other_agents_trouble(clause.tokens, _named_subject(clause.tokens, known), known)
+            found += _held_by_no_fact(clause, known, subject, metrics, said, advice=advice)
     return list(dict.fromkeys(found))
 
 
@@ -121,21 +158,26 @@ def _named_subject(tokens: list[Token], facts: Sequence[Fact]) -> str:
 
 
 def _held_by_no_fact(
-    clause: Clause, facts: Sequence[Fact], subject: str, metrics: frozenset[str], *, advice: bool
+    clause: Clause, facts: Sequence[Fact], subject: str, metrics: frozenset[str], said: set[str], *, advice: bool
 ) -> list[str]:
     borrowed = _borrowed(clause, facts, advice=advice)
-    concepts = concepts_of(clause.tokens) - FREE
+    concepts = concepts_of(clause.own) - FREE
     if not clause.figures and (advice or not borrowed):
         return []
+    if advice and all(figure.unit == "clock" for figure in clause.figures):
+        borrowed, concepts = set(), concepts & (METRICS | {"deployment", "change"})
     several = len({fact.subject for fact in facts if fact.subject}) > 1
     named = _named_subject(clause.tokens, facts)
     for fact in facts:
         if fact.subject not in ("", subject or fact.subject) or (several and named and not fact.subject):
             continue
         if clause.figures:
-            held = _holds_figures(clause, fact, concepts, metrics, by_the_agent=bool(named) and not borrowed)
+            held = _names_what_it_counts(clause, fact, said) and _holds_figures(
+                clause, fact, concepts, metrics, by_the_agent=bool(named) and not borrowed
+            )
         else:
-            held = not fact.metrics or concepts & METRICS <= fact.metrics
+            relates = bool({token.lower for token in clause.tokens} & RELATIONS)
+            held = concepts & METRICS <= fact.metrics or (relates and not fact.metrics)
             concepts_here = concepts - METRICS - {"failure"} if not fact.concepts & METRICS else concepts - {"failure"}
             held = held and concepts_here <= fact.concepts
         if held and borrowed <= (fact.stems | fact.names):
@@ -158,14 +200,23 @@ def _borrowed(clause: Clause, facts: Sequence[Fact], *, advice: bool) -> set[str
             continue
         free = ORDINARY_STEMS | (ADVICE_STEMS if advice else frozenset())
         if text not in CONCEPT_OF:
-            found.update(stem for word in words_in(token) if (stem := stem_of(word)) not in free and word not in CONCEPT_OF)
+            found.update(
+                stem for word in words_in(token) if (stem := stem_of(word)) not in free and word not in CONCEPT_OF
+            )
     return found - {stem for fact in facts if fact.is_severity for stem in fact.stems | fact.names}
+
+
+def _names_what_it_counts(clause: Clause, fact: Fact, said: set[str]) -> bool:
+    """'9 of 10 tasks failed' is false where it is 9 of the 10 with one model."""
+    if fact.metrics - {"latency"} or fact.is_change or not any(one.role in _PARTS for one in clause.figures):
+        return True
+    return fact.subject != "" or not fact.things or bool(fact.things & said)
 
 
 def _holds_figures(
     clause: Clause, fact: Fact, concepts: set[str], metrics: frozenset[str], *, by_the_agent: bool
 ) -> bool:
-    words = {token.lower for token in clause.tokens if token.kind == "word"}
+    words = {token.lower for token in clause.own if token.kind == "word"}
     if fact.is_change and not concepts & {"change", "deployment"} and not words & {"change", "changes", "onset"}:
         return False
     if fact.is_change:
@@ -181,6 +232,10 @@ def _holds_figures(
         up, down = bool(words & RISE), bool(words & FALL)
         if (up and not down and not fact.goes_up) or (down and not up and not fact.goes_down):
             return False
+    if fact.metrics and any(one.unit == "" and one.role in ("", "part", "whole") for one in clause.figures):
+        about = concepts & METRICS or words & (RISE | FALL)
+        if not about and words - FUNCTION - _BESIDE_COUNTS - fact.words:
+            return False
     return _all_repeat(clause.figures, fact)
 
 
@@ -189,7 +244,9 @@ def _all_repeat(said: list[Figure], fact: Fact) -> bool:
     left = list(fact.figures)
     last = -1
     for figure in said:
-        same = next((other for other in left if _repeats(figure, other, fact) and (figure.role or other.place > last)), None)
+        same = next(
+            (other for other in left if _repeats(figure, other, fact) and (figure.role or other.place > last)), None
+        )
         if same is None:
             return False
         left.remove(same)
@@ -201,6 +258,8 @@ def _repeats(figure: Figure, other: Figure, fact: Fact) -> bool:
     if not figure.repeats(other) and not (figure.unit == "clock" and figure.role == "" and figure.value == other.value):
         return False
     if figure.role == "after" and other.role == "" and "traffic" not in fact.metrics:
+        return False
+    if other.role == "whole" and other.follows[:1] == ("fail",) and figure.follows[:1] not in (("fail",), ("failur",)):
         return False
     if figure.role == "share" and figure.follows[:1] == ("of",):
         return bool(set(figure.follows[1:3]) & {stem_of(word) for word in _WHAT_IS_SHARED})

@@ -33,7 +33,7 @@ _MEANT_BY = {
 class Figure:
     """`value` is written in one way only. `unit` is that of a token.
 
-    `role` is "" or one of before, after, part, whole, low, high, level, ratio, lead, share, since, until. `follows` are
+    `role` is "" or one of before, after, part, whole, low, high, level, ratio, lead, duration, share, since, until. `follows` are
     the stems of the words behind it, in its clause: '9 failed tasks' is followed by 'fail' and 'task'. `place` is the
     token's.
     """
@@ -46,7 +46,9 @@ class Figure:
 
     def repeats(self, fact: Figure) -> bool:
         """Whether prose that says this figure gives it the value, the unit and the role that the fact gives it."""
-        return self.value == fact.value and self.unit == fact.unit and fact.role in _MEANT_BY.get(self.role, (self.role,))
+        return (
+            self.value == fact.value and self.unit == fact.unit and fact.role in _MEANT_BY.get(self.role, (self.role,))
+        )
 
 
 def figures_in(text: str) -> list[Figure]:
@@ -91,7 +93,7 @@ def _unit_shared(following: list[Token], left: list[Token]) -> str:
 
 def _role_of_time(before: list[str]) -> str:
     nearest = before[-2:]
-    if nearest and nearest[-1] in ("by", "until"):
+    if nearest and nearest[-1] in ("by", "until", "before"):
         return "until"
     return "since" if any(word in _BEGINS for word in nearest) else ""
 
@@ -103,7 +105,7 @@ def _role(unit: str, before: list[str], after: list[str], dash_before: bool, das
     if unit == "%" and "interval" in after[:3]:
         return "level"
     if unit == "minutes":
-        return "lead"
+        return "lead" if after[:1] in (["before"], ["after"]) or last == ["by"] else "duration"
     is_first_of_pair = dash_after or (len(after) > 1 and after[0] in ("to", "and") and _is_number(after[1]))
     if is_first_of_pair and after[:1] == ["and"] and last != ["between"]:
         is_first_of_pair = False
@@ -117,7 +119,9 @@ def _role(unit: str, before: list[str], after: list[str], dash_before: bool, das
         return "after"
     if unit == "times":
         return "ratio"
-    if _is_part(after) or _is_part(after[1:]):
+    if last == ["of"] and "instead" in two:
+        return "before"
+    if _is_part(after) or (after[:1] != ["instead"] and _is_part(after[1:])):
         return "part"
     if last in (["of"], ["in"]) and (any(_is_number(word) for word in before[-3:-1]) or "out" in two):
         return "whole"

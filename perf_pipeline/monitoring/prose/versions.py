@@ -19,6 +19,9 @@ def swapped_versions(sentence: Sequence[Token], facts: Sequence[Fact], *, advice
             continue
         old, new = (version.lower() for version in fact.versions)
         goes_to, comes_from = (new, old) if advice else (old, new)
+        said = {token.lower for token in sentence}
+        if not advice and old in said and new not in said:
+            wrong.append(f"{old} is the version before the change")
         for place, token in enumerate(sentence):
             nearest = {one.lower for one in sentence[max(0, place - 1) : place]}
             if advice:

@@ -23,31 +23,32 @@ def _stems(words: frozenset[str]) -> frozenset[str]:
 
 FUNCTION = _words(
     """
-    a about after also an and are around as at be been before began begin beginning begins begun became become being between got but by
-    came come comes coming could did do does during for from had has have he here how in into is it its itself
+    a about after also an and are around as at be been before became become being between but by
+        could did do does during for from had has have he here how in into is it its itself
     may might of on or our so that the their them then there these they this those through thus to together too
-    until upon via vs was we were what when where which while who why with within
+     upon via vs was we were what when where which while who why with within
     """
 )
 """Words that carry no meaning of their own."""
 
 ORDINARY = FUNCTION | _words(
     """
-    accompany account affect against agent appear approximately arise arose associated attribute back baseline
+    began begin beginning begins begun came come comes coming got
+    accompany account affect agent appear approximately arise arose associated baseline
     behind candidate case change coincide coincided compared concentrate confidence contribute could
-    current currently culprit date due earlier estimate estimated evidence excess expected explain
+    current currently culprit due earlier estimate estimated evidence excess expected explain
     explanation factor finding follow followed following figure go goes going happen happened happening hit
     hitting hits incident indicate instead interval involve involved issue itself leading level 
-    likeliest likely look looks mark match matching mean means meant measured near nearby normally now
+    likeliest likely look looks mark match matching mean means meant normally now
     occur occurred occurring odds onset origin originate originally per percent perhaps point points possible
-    possibly precede preceded preceding present previous previously prime probability probable probably problem range
-    rate rates reach reached reaching reason regression related relative result return run running runs rise risk said
-    same saw say says see seem seems seen sees share show showing shown shows sign signal since sit sits stand stands
+    possibly precede preceded preceding present previous previously prime probability probable probably problem 
+    rate rates reach reached reaching reason regression related relative result rise said
+    same saw say says see seem seems seen sees share show showing shown shows since sit sits stand stands
     start started starting starts suggest suggesting suggests suspect suspected suspicion symptom task tasks this
     time timing together tracks trouble typical typically under usual usually value versus went whose
     degrade degraded degradation deteriorate deteriorated regress regressed suffer suffering suffers trigger
     triggered cause caused causes causing because responsible root broke introduced lead led
-    contributing consistent concerning investigation detail details 
+    contributing consistent concerning 
     roughly reported reports observed observation
     """
 )
@@ -55,7 +56,7 @@ ORDINARY = FUNCTION | _words(
 
 ADVICE = _words(
     """
-    action act add adjust again another anything away alert alternative any apply approach argument ask attempt audit avoid backoff
+    action act add adjust again another anything away alert alternative any apply approach argument author back ask attempt audit avoid backoff
     backup batch before best blame bound cache cap capture check checking choose circuit clean close collect comparison
     concurrency config configuration confirm consider contact consult continue count credential credentials data
     debug decide default deeper delay deploying deployments diff different disable do don't down downgrade
@@ -109,6 +110,9 @@ CONCEPTS: dict[str, frozenset[str]] = {
 METRICS = frozenset(("success", "errors", "latency", "cost", "tokens", "traffic", "score"))
 """The concepts that are measured, and go up and down."""
 
+THINGS = frozenset(("model", "tool", "step", "provider", "deployment", "prompt"))
+"""The concepts that can be to blame."""
+
 FREE = frozenset(("evidence",))
 """Concepts that may be named without a figure in any prose."""
 
@@ -138,6 +142,9 @@ HEDGES = _words(
     """
 )
 """Words that say that a cause is not proven."""
+
+GUESSES = HEDGES - _words("may might could points point appears appear seems seem coincides coincided explanation")
+"""Hedges that guess at a cause: a sentence that has one says what it blames."""
 
 CAUSAL = _words(
     """

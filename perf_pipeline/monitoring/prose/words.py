@@ -63,6 +63,7 @@ def is_harmless(tokens: Sequence[Token], place: int) -> bool:
     return (
         (word == "only" and is_figure[:1] == [True])
         or (word == "out" and follows[:1] == ["of"] and is_figure[1:] == [True])
+        or (word == "against" and is_figure[:1] == [True])
         or (word == "than" and follows[:1] in (["usual"], ["expected"], ["before"], ["normally"]))
     )
 
@@ -82,12 +83,19 @@ def _is_known_word(word: str, facts: Sequence[Fact], *, advice: bool) -> bool:
     stem = stem_of(word)
     if word in CLAIMS and word not in ADVICE:
         return any(word in fact.words for fact in facts)
-    if any(stem in fact.stems for fact in facts) or (advice and stem in ADVICE_STEMS):
+    if any(stem in fact.stems for fact in facts):
+        return True
+    if advice and (stem in ADVICE_STEMS or any(stem in _lent_by_title(fact) for fact in facts)):
         return True
     if word in CONCEPT_OF:
         concept = CONCEPT_OF[word]
         return concept in FREE or any(concept in _lent(fact) for fact in facts)
     return stem in ORDINARY_STEMS
+
+
+def _lent_by_title(fact: Fact) -> set[str]:
+    stems = stems_of(list(fact.title))
+    return set() if stems & {stem_of(word) for word in ORDERS} else stems - {stem_of(word) for word in CLAIMS}
 
 
 def _lent(fact: Fact) -> set[str]:
@@ -114,7 +122,9 @@ def _names_a_person(token: Token, last: Token | None, facts: Sequence[Fact]) -> 
 def misnamed_things(tokens: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
     """Names that prose calls a tool, a model, a step or a provider, and that no fact calls so."""
     wrong = []
-    for token, follows in zip(tokens, tokens[1:], strict=False):
+    for last, token, follows in zip([None, *tokens], tokens, tokens[1:], strict=False):
+        if last is not None and last.lower == "which":
+            continue
         concept = CONCEPT_OF.get(token.lower, "")
         if concept in _KINDS and any(follows.lower in fact.names for fact in facts):
             called = any(follows.lower in fact.names and concept in fact.concepts for fact in facts)

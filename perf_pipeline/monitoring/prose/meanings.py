@@ -1,0 +1,200 @@
+"""Sentences whose words are all known, and that mean what no fact says.
+
+Each rule answers one way to lie with ordinary words: 'the deployment failed', 'success rate is as usual', 'it may be
+chance', 'tasks fell', 'likely due to a surge'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perf_pipeline.monitoring.prose.facts import Fact, concepts_of
+from perf_pipeline.monitoring.prose.tokens import Token, words_in
+from perf_pipeline.monitoring.prose.vocabulary import (
+    CAUSAL,
+    CONCEPT_OF,
+    CONCEPTS,
+    FALL,
+    FUNCTION,
+    GUESSES,
+    HEDGES,
+    METRICS,
+    RISE,
+    THINGS,
+)
+
+_NORMS = frozenset(("usual", "usually", "normally", "typical", "typically", "expected", "baseline"))
+_SIDES = frozenset(("than", "from", "against", "below", "instead", "compared"))
+_MOVES = frozenset(
+    "rose fell dropped increased grew climbed jumped spiked surged soared decreased declined collapsed sank".split()
+)
+_LEADS = frozenset("times task metric not often percent agent typical tentative utc".split())
+_ALL_THINGS = {word for concept in THINGS | {"change"} for word in CONCEPTS[concept]}
+RELATIONS = CAUSAL | frozenset(
+    ("before", "after", "preceded", "precedes", "followed", "follows", "following", "since", "coincides", "coincided")
+)
+_GIVES_A_CAUSE = (
+    ("due", "to"),
+    ("because", "of"),
+    ("caused", "by"),
+    ("triggered", "by"),
+    ("cause", ":"),
+    ("cause", "is"),
+)
+_NOT_MEASURED = frozenset(("task", "tasks", "severity", "evidence", "interval", "onset"))
+_NOUNS_OF_CHANGE = frozenset(
+    ("rise", "increase", "jump", "spike", "surge", "growth", "drop", "fall", "decline", "loss")
+)
+
+
+def blameless_guesses(sentence: Sequence[Token], subjects: set[str], facts: Sequence[Fact]) -> list[str]:
+    """'Likely the rate of tasks': a guess at a cause blames something that the facts blame, and no agent."""
+    words = [token.lower for token in sentence]
+    for place, word in enumerate(words):
+        behind = [one for one in words[place + 1 : place + 4] if one not in HEDGES]
+        if word in subjects and behind[:1] and behind[0] in CAUSAL - {"because", "due"}:
+            return ["no fact blames the agent"]
+    if not set(words) & (GUESSES | CAUSAL) or any(fact.is_tentative for fact in facts):
+        return []
+    causes = [fact for fact in facts if not fact.subject and not fact.is_severity]
+    blamed = {thing for fact in causes for thing in fact.things}
+    blamed |= {word for fact in causes for name in fact.names for word in _parts(name, fact)} - {"rate", "error"}
+    blamed |= {version for fact in facts if fact.versions for version in map(str.lower, fact.versions)}
+    if any(fact.is_change for fact in facts):
+        blamed |= CONCEPTS["deployment"] | CONCEPTS["change"] | {"change"}
+    return [] if set(words) & blamed else ["it guesses at a cause that no fact names"]
+
+
+def _parts(name: str, fact: Fact) -> list[str]:
+    return [word for token in fact.tokens if token.lower == name for word in words_in(token) if len(word) > 3]
+
+
+def other_times(clause: Sequence[Token]) -> list[str]:
+    """'the previous model': a thing of another time than that which the facts speak of."""
+    for token, follows in zip(clause, clause[1:], strict=False):
+        if token.lower in ("previous", "earlier", "current", "present") and follows.lower in _ALL_THINGS:
+            return [f"no fact speaks of the {token.text} {follows.text}"]
+    return []
+
+
+def subjects_of_change(clause: Sequence[Token], subjects: set[str]) -> list[str]:
+    """'The rate limit fell': only what is measured rises and falls."""
+    for last, token, follows in zip([None, None, *clause], [None, *clause], clause, strict=False):
+        if token is None or follows.lower not in _MOVES or token.kind != "word":
+            continue
+        word = token.lower
+        measured = CONCEPT_OF.get(word) in METRICS | {"failure"} or word in subjects
+        is_rate = word == "rate" and last is not None and CONCEPT_OF.get(last.lower) in METRICS | {"failure"}
+        if not (measured or is_rate or word in FUNCTION | HEDGES | RISE | FALL or word in _LEADS):
+            return [f"no fact measures '{token.text}'"]
+    return []
+
+
+def bare_norms(clause: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
+    """'as usual' without the figure that is usual."""
+    if _words(clause) & {"match", "matches", "matched", "matching"} and _words(clause) & _NORMS:
+        return ["no fact says that anything is as usual"]
+    if any(token.kind == "figure" for token in clause) or _words(clause) & _SIDES:
+        return []
+    for token, follows in zip(clause, [*clause[1:], None], strict=True):
+        pair = f"{token.lower} {follows.lower if follows else ''}".strip()
+        if token.lower in _NORMS and not (follows and any(pair in fact.text.lower() for fact in facts)):
+            return [f"'{token.text}' stands without its figure"]
+    return []
+
+
+def odds_without_name(sentence: Sequence[Token]) -> list[str]:
+    """'1 in 1,000' is a chance, '1 : 1,000' is evidence, and neither is said without the other."""
+    units, words = {token.unit for token in sentence}, _words(sentence)
+    chance = bool(words & {"chance", "odds", "probability"})
+    wrong = []
+    if ("chance" in units) != ("chance" in words) and not ("chance" in units and chance):
+        wrong.append("chance and its figure stand together")
+    if "often" in words and "chance" not in units:
+        wrong.append("'often' stands without its figure")
+    if "odds" in units and not words & {"evidence", "odds"}:
+        wrong.append("evidence and its figure stand together")
+    return wrong
+
+
+def bare_since(sentence: Sequence[Token]) -> list[str]:
+    """'since the tool started' moves the onset to an event."""
+    for place, token in enumerate(sentence):
+        behind = sentence[place + 1 : place + 4]
+        is_dated = any(one.kind == "figure" for one in behind) or any(one.lower in ("onset", "then") for one in behind)
+        if token.lower == "since" and not is_dated:
+            return ["'since' stands without a time"]
+    return []
+
+
+def ranges_without_name(sentence: Sequence[Token]) -> list[str]:
+    words = _words(sentence)
+    is_range = any(
+        one.kind == "figure" and then.kind == "figure" and between.lower in ("to", "–", "and")
+        for one, between, then in zip(sentence, sentence[1:], sentence[2:], strict=False)
+    )
+    ends_in_points = any(token.unit in ("points", "times") for token in sentence)
+    named = words & {"interval", "loss", "lost", "from"}
+    return ["an interval is not called so"] if is_range and ends_in_points and not named else []
+
+
+def mixed_up_things(clause: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
+    """'The deployment failed': a thing, and what happened to something else."""
+    concepts, words = concepts_of(list(clause)), _words(clause)
+    things, happened = concepts & THINGS, concepts & (METRICS | {"failure"})
+    if not things or not happened or _words(clause[1:]) & RELATIONS:
+        return []
+    if any(things <= fact.concepts and happened <= fact.concepts for fact in facts):
+        return []
+    return [f"no fact says that of the {' and '.join(sorted(things))}"]
+
+
+def other_agents_trouble(clause: Sequence[Token], subject: str, facts: Sequence[Fact]) -> list[str]:
+    """Of several agents, what one suffers is not said of another."""
+    subjects = {fact.subject for fact in facts if fact.subject}
+    if not subject or len(subjects) < 2:
+        return []
+    suffered = {concept for fact in facts if fact.subject == subject for concept in fact.concepts}
+    suffered |= {"failure"} if "success" in suffered else set()
+    said = concepts_of(list(clause)) & (METRICS | {"failure"})
+    return [f"no fact says that {subject} has a trouble of {one}" for one in sorted(said - suffered)]
+
+
+def unmeasured_changes(clause: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
+    """'Tasks fell' speaks of traffic, and 'the severity rose' of nothing that is measured."""
+    if concepts_of(list(clause)) & METRICS or any("traffic" in fact.metrics for fact in facts):
+        return []
+    words = [token.lower for token in clause]
+    if words[:2] in (["tasks", "are"], ["tasks", "were"]) and any(token.unit == "times" for token in clause):
+        return ["how many tasks there are is in no fact"]
+    for place, word in enumerate(words):
+        behind = words[place + 1 : place + 3]
+        behind = behind[1:] if behind[:1] and behind[0] in ("has", "have", "had") else behind[:1]
+        goes = behind and behind[0] in RISE | FALL
+        counted = word in ("fewer", "higher", "lower") and words[place + 1 : place + 2] in (["tasks"], ["task"])
+        noun = word in _NOUNS_OF_CHANGE and words[place + 1 : place + 2] in (["in"], ["of"])
+        of_tasks = noun and words[place + 2 : place + 3] in (["tasks"], ["task"])
+        if (word in _NOT_MEASURED and goes) or counted or of_tasks:
+            return [f"'{clause[place].text}' did not change in any fact"]
+    return []
+
+
+def changes_as_causes(sentence: Sequence[Token]) -> list[str]:
+    """'Due to a surge': what the facts hold as the effect, given as the cause; or a change as the effect."""
+    words = [token.lower for token in sentence]
+    changes = CONCEPTS["deployment"] | {"change"}
+    for place, pair in enumerate(zip(words, words[1:], strict=False)):
+        behind = words[place + 2 : place + 5]
+        if pair in _GIVES_A_CAUSE and set(behind[:2]) & (RISE | FALL):
+            return ["a rise or a fall is no cause"]
+        if (
+            pair[0] in ("caused", "causes", "triggered", "triggers")
+            and pair[1] != "by"
+            and {pair[1], *behind[:2]} & changes
+        ):
+            return ["no fact gives the change as an effect"]
+    return []
+
+
+def _words(tokens: Sequence[Token]) -> set[str]:
+    return {token.lower for token in tokens if token.kind == "word"}
