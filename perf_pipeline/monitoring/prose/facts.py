@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from perf_pipeline.monitoring.prose.figures import Figure, figures_of
 from perf_pipeline.monitoring.prose.tokens import Token, stem_of, stems_of, tokens_of, words_in
-from perf_pipeline.monitoring.prose.vocabulary import CONCEPT_OF, FALL, FUNCTION, METRICS, NAMES, NEGATORS, RISE, THINGS
+from perf_pipeline.monitoring.prose.vocabulary import (
+    CONCEPT_OF,
+    FALL,
+    FUNCTION,
+    METRICS,
+    NAMES,
+    NEGATORS,
+    RISE,
+    THINGS,
+    word_set,
+)
 
 _SUBJECT = re.compile(r"^([^:.,;]{1,60}): (?=\S)")
 _TITLE = re.compile(r"(?<=onset): (.*?)(?= \([^()]*\)| \(\S+ → \S+\)|\.?$)")
 _VERSIONS = re.compile(r"\(([^\s()]+) → ([^\s()]+)\)")
 _LONGEST_SUBJECT = 3
-_WIDE = frozenset(("no", "neither", "nor", "none"))
+_VERBS = word_set("fell rose may had")
+_WIDE = word_set("no neither nor none")
 
 
 @dataclass(frozen=True)
@@ -39,10 +50,17 @@ class Fact:
         return self.concepts & METRICS
 
     @property
+    def measures(self) -> frozenset[str]:
+        """The stems of what rose or fell, as in 'Helpfulness fell': a fleet may have metrics of its own."""
+        named = list(takewhile(lambda one: one.lower not in _VERBS, self.tokens))
+        is_change = self.subject and len(named) < len(self.tokens)
+        return frozenset(stems_of([one for one in named if one.lower not in FUNCTION])) if is_change else frozenset()
+
+    @property
     def things(self) -> set[str]:
         """What it lays the blame on: names, kinds of things, and the words behind these ('provider anthropic')."""
         words = [token.lower for token in self.tokens]
-        values = {then for one, then in zip(words, words[1:], strict=False) if CONCEPT_OF.get(one) in THINGS}
+        values = {then for one, then in pairwise(words) if CONCEPT_OF.get(one) in THINGS}
         return (set(self.names) - NAMES) | (self.concepts & THINGS) | (values - FUNCTION)
 
     @property

@@ -15,8 +15,10 @@ from perf_pipeline.monitoring.prose.tokens import Token, stem_of, tokens_of
 _STOPS = ",;().:!?–"
 _FILLERS = frozenset(("about", "around", "roughly", "approximately", "the", "a", "an", "utc", "just"))
 _EARLIER_BEFORE = frozenset(
-    ("was", "were", "usual", "usually", "normally", "expected", "against", "versus", "vs", "instead", "baseline")
-    + ("previously", "earlier", "compared", "originally")
+    (
+        *("was", "were", "usual", "usually", "normally", "expected", "against", "versus", "vs", "instead", "baseline"),
+        *("previously", "earlier", "compared", "originally"),
+    )
 )
 _EARLIER_AFTER = frozenset(("before", "earlier", "usually", "normally", "expected", "previously", "usual", "baseline"))
 _NOW = frozenset(("now", "at", "reached", "reaching", "is", "only", "currently", "stands", "sits"))
@@ -33,9 +35,9 @@ _MEANT_BY = {
 class Figure:
     """`value` is written in one way only. `unit` is that of a token.
 
-    `role` is "" or one of before, after, part, whole, low, high, level, ratio, lead, duration, share, since, until. `follows` are
-    the stems of the words behind it, in its clause: '9 failed tasks' is followed by 'fail' and 'task'. `place` is the
-    token's.
+    `role` is "" or one of before, after, part, whole, low, high, level, ratio, lead, duration, share, since, until.
+    `follows` are the stems of the words behind it, in its clause: '9 failed tasks' is followed by 'fail' and 'task'.
+    `place` is the token's.
     """
 
     value: str

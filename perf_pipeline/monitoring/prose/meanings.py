@@ -7,9 +7,10 @@ chance', 'tasks fell', 'likely due to a surge'.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from perf_pipeline.monitoring.prose.facts import Fact, concepts_of
-from perf_pipeline.monitoring.prose.tokens import Token, words_in
+from perf_pipeline.monitoring.prose.tokens import Token, stem_of, words_in
 from perf_pipeline.monitoring.prose.vocabulary import (
     CAUSAL,
     CONCEPT_OF,
@@ -21,18 +22,21 @@ from perf_pipeline.monitoring.prose.vocabulary import (
     METRICS,
     RISE,
     THINGS,
+    word_set,
 )
 
-_NORMS = frozenset(("usual", "usually", "normally", "typical", "typically", "expected", "baseline"))
-_SIDES = frozenset(("than", "from", "against", "below", "instead", "compared"))
-_MOVES = frozenset(
-    "rose fell dropped increased grew climbed jumped spiked surged soared decreased declined collapsed sank".split()
+_NORMS = word_set("usual usually normally typical typically expected baseline")
+_SIDES = word_set("than from against below instead compared")
+_MATCHES = word_set("match matches matched matching")
+_MOVES = word_set(
+    "rose fell dropped increased grew climbed jumped spiked surged soared decreased declined collapsed sank"
 )
-_LEADS = frozenset("times task metric not often percent agent typical tentative utc".split())
+_LEADS = word_set("times not often percent utc")
 _ALL_THINGS = {word for concept in THINGS | {"change"} for word in CONCEPTS[concept]}
-RELATIONS = CAUSAL | frozenset(
-    ("before", "after", "preceded", "precedes", "followed", "follows", "following", "since", "coincides", "coincided")
-)
+_SUFFERED = METRICS | {"failure"}
+RELATIONS = CAUSAL | word_set("before after preceded precedes followed follows following since coincides coincided")
+"""Words that say how two things stand to one another: a clause with one may speak of both."""
+
 _GIVES_A_CAUSE = (
     ("due", "to"),
     ("because", "of"),
@@ -41,18 +45,43 @@ _GIVES_A_CAUSE = (
     ("cause", ":"),
     ("cause", "is"),
 )
-_NOT_MEASURED = frozenset(("task", "tasks", "severity", "evidence", "interval", "onset"))
-_NOUNS_OF_CHANGE = frozenset(
-    ("rise", "increase", "jump", "spike", "surge", "growth", "drop", "fall", "decline", "loss")
-)
+_NOT_MEASURED = word_set("task tasks severity evidence interval onset")
+_NOUNS_OF_CHANGE = word_set("rise increase jump spike surge growth drop fall decline loss")
 
 
-def blameless_guesses(sentence: Sequence[Token], subjects: set[str], facts: Sequence[Fact]) -> list[str]:
+def wrong_in_sentence(sentence: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
+    """What the rules for whole sentences find."""
+    return [
+        *blameless_guesses(sentence, facts),
+        *odds_without_name(sentence),
+        *ranges_without_name(sentence),
+        *changes_as_causes(sentence),
+        *bare_since(sentence),
+    ]
+
+
+def wrong_in_clause(clause: Sequence[Token], named: str, heard: Sequence[Fact], facts: Sequence[Fact]) -> list[str]:
+    """What the rules for clauses find. `named` is the agent in it, `heard` are the facts that may be about that one."""
+    return [
+        *bare_norms(clause, heard),
+        *mixed_up_things(clause, heard),
+        *other_times(clause),
+        *subjects_of_change(clause, heard),
+        *unmeasured_changes(clause, heard),
+        *other_agents_trouble(clause, named, facts),
+    ]
+
+
+def _subjects(facts: Sequence[Fact]) -> set[str]:
+    return {fact.subject.lower() for fact in facts if fact.subject}
+
+
+def blameless_guesses(sentence: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
     """'Likely the rate of tasks': a guess at a cause blames something that the facts blame, and no agent."""
     words = [token.lower for token in sentence]
     for place, word in enumerate(words):
         behind = [one for one in words[place + 1 : place + 4] if one not in HEDGES]
-        if word in subjects and behind[:1] and behind[0] in CAUSAL - {"because", "due"}:
+        if word in _subjects(facts) and behind[:1] and behind[0] in CAUSAL - {"because", "due"}:
             return ["no fact blames the agent"]
     if not set(words) & (GUESSES | CAUSAL) or any(fact.is_tentative for fact in facts):
         return []
@@ -71,28 +100,29 @@ def _parts(name: str, fact: Fact) -> list[str]:
 
 def other_times(clause: Sequence[Token]) -> list[str]:
     """'the previous model': a thing of another time than that which the facts speak of."""
-    for token, follows in zip(clause, clause[1:], strict=False):
+    for token, follows in pairwise(clause):
         if token.lower in ("previous", "earlier", "current", "present") and follows.lower in _ALL_THINGS:
             return [f"no fact speaks of the {token.text} {follows.text}"]
     return []
 
 
-def subjects_of_change(clause: Sequence[Token], subjects: set[str]) -> list[str]:
+def subjects_of_change(clause: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
     """'The rate limit fell': only what is measured rises and falls."""
     for last, token, follows in zip([None, None, *clause], [None, *clause], clause, strict=False):
         if token is None or follows.lower not in _MOVES or token.kind != "word":
             continue
         word = token.lower
-        measured = CONCEPT_OF.get(word) in METRICS | {"failure"} or word in subjects
-        is_rate = word == "rate" and last is not None and CONCEPT_OF.get(last.lower) in METRICS | {"failure"}
-        if not (measured or is_rate or word in FUNCTION | HEDGES | RISE | FALL or word in _LEADS):
+        measured = word in _subjects(facts) or any(stem_of(word) in fact.measures for fact in facts)
+        is_rate = word == "rate" and last is not None and CONCEPT_OF.get(last.lower) in _SUFFERED
+        is_metric = is_rate or CONCEPT_OF.get(word) in _SUFFERED
+        if not (measured or is_metric or word in FUNCTION | HEDGES | RISE | FALL | _LEADS):
             return [f"no fact measures '{token.text}'"]
     return []
 
 
 def bare_norms(clause: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
     """'as usual' without the figure that is usual."""
-    if _words(clause) & {"match", "matches", "matched", "matching"} and _words(clause) & _NORMS:
+    if _words(clause) & _MATCHES and _words(clause) & _NORMS:
         return ["no fact says that anything is as usual"]
     if any(token.kind == "figure" for token in clause) or _words(clause) & _SIDES:
         return []
@@ -140,7 +170,7 @@ def ranges_without_name(sentence: Sequence[Token]) -> list[str]:
 
 def mixed_up_things(clause: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
     """'The deployment failed': a thing, and what happened to something else."""
-    concepts, words = concepts_of(list(clause)), _words(clause)
+    concepts = concepts_of(list(clause))
     things, happened = concepts & THINGS, concepts & (METRICS | {"failure"})
     if not things or not happened or _words(clause[1:]) & RELATIONS:
         return []
@@ -183,7 +213,7 @@ def changes_as_causes(sentence: Sequence[Token]) -> list[str]:
     """'Due to a surge': what the facts hold as the effect, given as the cause; or a change as the effect."""
     words = [token.lower for token in sentence]
     changes = CONCEPTS["deployment"] | {"change"}
-    for place, pair in enumerate(zip(words, words[1:], strict=False)):
+    for place, pair in enumerate(pairwise(words)):
         behind = words[place + 2 : place + 5]
         if pair in _GIVES_A_CAUSE and set(behind[:2]) & (RISE | FALL):
             return ["a rise or a fall is no cause"]

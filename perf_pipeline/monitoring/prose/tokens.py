@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import snowballstemmer
@@ -147,7 +147,7 @@ def split_at(tokens: list[Token], marks: str) -> list[list[Token]]:
     return [part for part in parts if part]
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def stem_of(word: str) -> str:
     """What the forms of a word have in common (Porter's English stemmer, second version), in small letters.
 

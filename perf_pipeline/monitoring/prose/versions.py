@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from perf_pipeline.monitoring.prose.facts import Fact
 from perf_pipeline.monitoring.prose.tokens import Token
+from perf_pipeline.monitoring.prose.vocabulary import word_set
 
-_BACK = frozenset(("to", "restore", "pin", "keep", "deploy", "redeploy", "use", "promote", "reactivate"))
-_AWAY = frozenset(("revert", "from", "undo", "remove", "back"))
+_BACK = word_set("to restore pin keep deploy redeploy use promote reactivate")
+_AWAY = word_set("revert from undo remove back")
 
 
 def swapped_versions(sentence: Sequence[Token], facts: Sequence[Fact], *, advice: bool) -> list[str]:

@@ -17,18 +17,18 @@ from perf_pipeline.monitoring.prose.vocabulary import (
     NAMES,
     ORDERS,
     ORDINARY_STEMS,
+    word_set,
 )
 
 _PLAIN = frozenset("–—→’‘“”…≈×\n")
-_KINDS = frozenset(("model", "tool", "step", "provider"))
-_PERSONS = frozenset(("agent", "model", "tool", "provider", "service", "bot"))
-_BEFORE_A_PERSON = FUNCTION | frozenset(
-    (
-        *("affected", "failing", "failed", "slow", "slower", "same", "earlier", "previous", "current", "suspected"),
-        *("newer", "new", "older", "old", "last", "likely", "each", "every", "other", "fallback", "backup", "call"),
-        *("calling", "explains", "use", "pin", "switch", "check", "compare", "restart", "inspect", "retry", "replace"),
-        *("different", "causes", "caused", "cause", "smaller", "cheaper", "faster", "restore", "contact"),
-    )
+_KINDS = word_set("model tool step provider")
+_PERSONS = word_set("agent model tool provider service bot")
+_BEFORE_A_PERSON = FUNCTION | word_set(
+    """
+    affected failing failed slow slower same earlier previous current suspected newer new older old last likely each
+    every other fallback backup call calling explains use pin switch check compare restart inspect retry replace
+    different causes caused cause smaller cheaper faster restore contact
+    """
 )
 
 
