@@ -55,16 +55,16 @@ def lying(
     return _LIARS[kind](told, "\n".join(facts), random.Random(f"{kind} {seed}"))
 
 
-def _new_number(number: str, known: str, chance: random.Random, change: Callable[[float], float]) -> str:
+def _new_number(number: str, known: str, change: Callable[[float], float]) -> str:
     """The number changed until the facts do not hold it, written as it was."""
     plain = number.lstrip("$").replace(",", "")
     decimals = len(plain.partition(".")[2])
-    for _ in range(1000):
-        value = abs(change(float(plain)))
+    changed = abs(change(float(plain)))
+    for further in range(1000):
+        value = changed + further
         told = f"{value:,.{decimals}f}"
         if float(told.replace(",", "")) not in _values(known):
             return number[: len(number) - len(number.lstrip("$"))] + told
-        plain = str(value + chance.randint(1, 9))
     raise ValueError(f"the facts hold every number near {number}")
 
 
@@ -76,10 +76,10 @@ def _with_another_number(change: Callable[[float, random.Random], float]) -> Lia
     def lie(told: Prose, known: str, chance: random.Random) -> Prose:
         found = list(_NUMBER.finditer(told.what_changed))
         if not found:
-            number = _new_number("40", known, chance, lambda value: change(value, chance))
+            number = _new_number("40", known, lambda value: change(value, chance))
             return told._replace(what_changed=f"{told.what_changed} That concerns {number} tasks.".strip())
         match = chance.choice(found)
-        number = _new_number(match[0], known, chance, lambda value: change(value, chance))
+        number = _new_number(match[0], known, lambda value: change(value, chance))
         text = told.what_changed[: match.start()] + number + told.what_changed[match.end() :]
         return told._replace(what_changed=text)
 
@@ -97,7 +97,7 @@ def _in_another_unit(told: Prose, known: str, chance: random.Random) -> Prose:
     units = {"%": " ms", " ms": " s", " s": " ms", " tasks": " agents", " points": "%", " times": "%"}
     found = list(re.finditer(r"(?<=\d)(%| ms\b| s\b| tasks\b| points\b| times\b)", told.what_changed))
     if not found:
-        return _appended(told, f"That took {_new_number('7', known, chance, lambda value: value + 2)} hours.")
+        return _appended(told, f"That took {_new_number('7', known, lambda value: value + 2)} hours.")
     match = chance.choice(found)
     return told._replace(
         what_changed=told.what_changed[: match.start()] + units[match[0]] + told.what_changed[match.end() :]
@@ -194,7 +194,7 @@ def _graver(told: Prose, known: str, chance: random.Random) -> Prose:
 def _share_of_another(told: Prose, known: str, chance: random.Random) -> Prose:
     share = _SHARE.search(known)
     thing = _unknown((*TOOLS, *MODELS), known, chance)
-    figure = share[1] if share else _new_number("63", known, chance, lambda value: value + 1) + "%"
+    figure = share[1] if share else _new_number("63", known, lambda value: value + 1) + "%"
     return told._replace(likely_cause=f"{thing} explains {figure} of the rise.")
 
 

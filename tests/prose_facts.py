@@ -63,4 +63,15 @@ INCIDENTS: dict[str, list[str]] = {
         "The deployment of 23:18 UTC came 12 minutes before the onset: Use the large model for drafts "
         "(main) (v3.1.9 → v3.2.0).",
     ],
+    "logs": [
+        "RefundAgent: Error lines in the logs rose from 0.020 to 3.4 a task since 07:00 UTC "
+        "(210 in 62 tasks, 170 times the usual; 95% interval 110 to 250 times; evidence beyond 1 : 1,000,000,000).",
+        "RefundAgent: Success rate fell from 97% to 61% since 07:00 UTC (38 of 62 tasks; 95% "
+        "interval of the loss 25 to 47 points; evidence 1 : 8,700,000).",
+        "The severity is HIGH and the type log_error_spike.",
+        "24 of 24 failed tasks failed first in the TOOL step ledger.lookup, with ConnectTimeout.",
+        "24 of 30 tasks with tool ledger.lookup failed, 3% did before: that explains 100% "
+        "of the rise; by chance less often than 1 in 1,000,000 times.",
+        "The prompt change of 06:41 UTC came 19 minutes before the onset: Ask for the order number first (v7 → v8).",
+    ],
 }

@@ -571,6 +571,74 @@ LIES: dict[tuple[str, str], str] = {
         The error rate rose.
         Errors rose.
     """,
+    ("logs", "third look"): """
+        Success rate fell from 97% to 38% since 07:00 UTC.
+        62 of 38 tasks succeeded.
+        38 of 62 tasks failed.
+        61% of tasks failed.
+        Error lines rose from 97% to 61%.
+        Errors in the logs rose from 0.02 to 3.4 since 06:41 UTC.
+        All tasks failed.
+        100% of tasks failed.
+        100% of failures are ledger.lookup.
+        24 of 62 tasks failed first in ledger.lookup.
+        24 of 30 tasks failed.
+        30 of 30 tasks with ledger.lookup failed.
+        24 of 24 tasks with ledger.lookup failed.
+        The model ledger.lookup failed.
+        ledger.lookup likely ran out of memory.
+        ledger.lookup is likely down.
+        The ledger is down.
+        The ledger service likely refuses connections.
+        ConnectTimeout explains 100% of the rise.
+        The prompt change explains 100% of the rise.
+        The prompt change caused ConnectTimeout.
+        The prompt change likely broke ledger.lookup.
+        v7 likely broke it.
+        The prompt change came from v8 to v7.
+        The deployment of 06:41 UTC came 19 minutes before the onset.
+        The prompt change came 19 seconds before the onset.
+        The prompt change came 19 minutes after the onset.
+        Success rate is 170 times lower.
+        Success rate fell 170 times.
+        Latency rose 170 times.
+        Log errors are 110 times the usual.
+        Log errors are 250 times the usual.
+        210 tasks failed.
+        210 errors in 24 tasks.
+        62 errors in 210 tasks.
+        Tasks fail because the prompt is longer.
+        The tool first asks for the order number.
+        Orders are lost.
+        The order number is wrong.
+        RefundAgent lost orders.
+        RefundAgent refunds too much.
+        Refunds failed.
+        The failures were expected.
+        The failures follow the usual level.
+        RefundAgent usually fails.
+        RefundAgent suffers less.
+        The trouble is with the logs.
+        The logs failed.
+        The tool succeeded in 38 of 62 tasks.
+        ledger.lookup succeeded.
+        Success rate fell since the prompt change.
+        Failures preceded the prompt change.
+        It began with v7.
+        3% of tasks fail now.
+        3% of tasks with ledger.lookup fail.
+        RefundAgent answers late.
+        It looks like a coincidence.
+        There is a risk of data loss.
+        Tasks reach RefundAgent late.
+        The problem is the level of errors in the prompt.
+        Success rate may be falling.
+        Success rate will fall.
+        RefundAgent is near the baseline.
+        Possible cause: timing of tasks.
+        Suspect: RefundAgent.
+        Likely culprit: ledger.
+    """,
 }
 
 ADVICE: dict[tuple[str, str], str] = {
@@ -589,6 +657,16 @@ ADVICE: dict[tuple[str, str], str] = {
         Check https://status.example.com for gpt-x-1.
         Roll back, since latency rose.
         Do nothing: it has recovered.
+        InboundAgent is healthy.
+        The provider is down; switch models.
+        Switch models, the provider is slow.
+        InboundAgent is working again.
+        The queue is slow: restart it.
+        Restart the queue because messages hang.
+        The rate limit is low, raise it.
+        The release was reverted.
+        Tests failed before the release: fix them, they are slow.
+        The logs have errors.
         Roll back the schema migration.
         Rotate the leaked key.
         Restart the database.

@@ -161,6 +161,28 @@ TRUTHS: dict[str, str] = {
         The deployment of v3.2.0 may have caused the rise.
         The deployment of 23:18 UTC likely caused the cost increase.
     """,
+    "logs": """
+        RefundAgent's success rate fell from 97% to 61% since 07:00 UTC (38 of 62 tasks).
+        RefundAgent: log errors rose from 0.020 to 3.4 a task since 07:00 UTC, and success fell from 97% to 61%.
+        Error lines in the logs are up to 3.4 a task from 0.020, 170 times the usual.
+        Since 07:00 UTC RefundAgent succeeds in 38 of 62 tasks; error lines in its logs rose 170 times.
+        Success rate dropped to 61% (97% before); the loss is 25 to 47 points (95% interval).
+        24 of 24 failed tasks failed first in ledger.lookup with ConnectTimeout.
+        Most likely the tool ledger.lookup: 24 of 30 tasks with it failed, 3% did before.
+        Likely cause: ConnectTimeout in ledger.lookup, where 24 of 24 failed tasks failed first.
+        ledger.lookup explains 100% of the rise: 24 of 30 of its tasks failed, 3% before.
+        Likely cause: ledger.lookup times out (ConnectTimeout).
+        The tool ledger.lookup fails with ConnectTimeout.
+        The prompt change of 06:41 UTC (v7 → v8) came 19 minutes before the onset.
+        The prompt change "Ask for the order number first" came 19 minutes before the onset.
+        A prompt change at 06:41 UTC, 19 minutes before the onset, may contribute.
+        RefundAgent has been failing since 07:00 UTC: 61% success, down from 97%.
+        Tool ledger.lookup is the likely culprit.
+        Failures started at 07:00 UTC.
+        Evidence for the drop is 1 : 8,700,000.
+        Success is down to 61%, log errors are up to 3.4 a task.
+        By chance this happens less often than 1 in 1,000,000 times.
+    """,
 }
 
 ADVICE: dict[str, str] = {
@@ -225,6 +247,15 @@ ADVICE: dict[str, str] = {
         Switch drafts back to the smaller model.
         Check which model v3.2.0 calls, and pin v3.1.9 if needed.
         Review the change "Use the large model for drafts" with its author.
+    """,
+    "logs": """
+        Check ledger.lookup: is it reachable, and how long does it take?
+        Raise ledger.lookup's timeout and add a retry.
+        Check the network path to ledger.lookup.
+        Roll back the prompt to v7 if ledger.lookup is healthy.
+        Open the failing traces and look at ledger.lookup first.
+        Contact the owners of ledger.lookup, and pause RefundAgent until it answers.
+        Compare v7 and v8 on the failed tasks.
     """,
 }
 

@@ -106,8 +106,7 @@ def wrong_denials(tokens: list[Token], facts: Sequence[Fact]) -> list[str]:
     denied = {stem for fact in facts for stem in fact.denied}
     affirmed = {stem for fact in facts for stem in fact.stems - fact.denied} | ORDINARY_STEMS
     here = denied_in(tokens)
-    lent = {stem for fact in facts for stem in fact.stems}
-    wrong = [f"no fact denies '{stem}'" for stem in here if stem not in denied and (stem in lent or not denied)]
+    wrong = [f"no fact denies '{stem}'" for stem in here if stem not in denied]
     if not denied and any(token.lower in NEGATORS for token in tokens):
         wrong.append("no fact denies anything")
     said = {stem_of(token.text) for token in tokens if token.kind == "word"} - set(here)

@@ -139,7 +139,7 @@ def concepts_of(tokens: list[Token]) -> set[str]:
 
 
 def _concepts(tokens: list[Token], statement: str) -> set[str]:
-    found = concepts_of(tokens)
+    found = concepts_of(tokens) | {CONCEPT_OF[one.lower] for one in tokens if one.lower in CONCEPT_OF}
     if any(token.kind == "name" and "error" in words_in(token) for token in tokens):
         found.add("error name")
     if "by chance" in statement:

@@ -23,10 +23,13 @@ from perf_pipeline.monitoring.prose.holding import held_by_no_fact
 from perf_pipeline.monitoring.prose.meanings import wrong_in_clause, wrong_in_sentence
 from perf_pipeline.monitoring.prose.tokens import Token, split_at, tokens_of
 from perf_pipeline.monitoring.prose.versions import swapped_versions
-from perf_pipeline.monitoring.prose.vocabulary import METRICS
+from perf_pipeline.monitoring.prose.vocabulary import METRICS, word_set
 from perf_pipeline.monitoring.prose.words import misnamed_things, strange_characters, unknown_words
 
 MOST_WORDS = 60
+_OPEN = word_set("if whether until unless when once which what who where how")
+_STATES = word_set("is are was were has have had seems appears remains stays")
+_REASONS = word_set("because due caused causes")
 _PHRASES = re.compile(
     r"\b(?:most|more|very) (?=likely\b|probable\b|probably\b)|\bright (?=before\b|after\b)|(?<=\bfail )over\b", re.I
 )
@@ -55,9 +58,28 @@ def unfaithful(prose: str, facts: Sequence[str], *, advice: bool = False) -> lis
             found += wrong_orders(part, known)
         if not advice:
             found += bold_causes(sentence, known) + wrong_in_sentence(sentence, known)
+    if advice:
+        found += [wrong for told in _statements(sentences) for wrong in unfaithful(told, facts)]
     found += [] if advice else wrong_denials(tokens, known)
     found += _wrong_clauses(sentences, known, advice=advice)
     return list(dict.fromkeys(found))
+
+
+def _statements(sentences: list[list[Token]]) -> list[str]:
+    """The parts of advice that state something, and so have to be as faithful as any prose: 'the provider is down'.
+
+    What stands behind 'if' or 'whether', and what asks, states nothing.
+    """
+    found = []
+    for sentence in sentences:
+        is_open = False
+        for part in split_at(sentence, ",;:()–"):
+            words = [token.lower for token in part]
+            is_open = is_open or bool(_OPEN & set(words))
+            states = bool(_STATES & set(words)) and words[0] not in _STATES
+            if (states and not is_open) or _REASONS & set(words):
+                found.append(" ".join(str(token) for token in part))
+    return found
 
 
 def _wrong_clauses(sentences: list[list[Token]], facts: Sequence[Fact], *, advice: bool) -> list[str]:

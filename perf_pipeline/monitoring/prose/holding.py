@@ -86,7 +86,9 @@ def _borrowed(clause: Clause, facts: Sequence[Fact], *, advice: bool) -> set[str
             found.update(
                 stem for word in words_in(token) if (stem := stem_of(word)) not in free and word not in CONCEPT_OF
             )
-    return found - {stem for fact in facts if fact.is_severity for stem in fact.stems | fact.names}
+    return found - {
+        stem for fact in facts if fact.is_severity for stem in fact.stems | fact.names | set(map(stem_of, fact.names))
+    }
 
 
 def _names_what_it_counts(clause: Clause, fact: Fact, said: set[str]) -> bool:
@@ -104,6 +106,8 @@ def _holds_figures(
         return False
     if fact.is_change:
         concepts = concepts - METRICS - {"failure"}
+    if all(one.unit == "clock" for one in clause.figures) and "success" in fact.concepts:
+        concepts = concepts - {"failure"}
     if not concepts <= fact.concepts or (fact.metrics and metrics and not fact.metrics & metrics):
         return False
     if fact.is_past and words & _NOW:

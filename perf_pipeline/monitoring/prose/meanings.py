@@ -31,6 +31,7 @@ _MATCHES = word_set("match matches matched matching")
 _MOVES = word_set(
     "rose fell dropped increased grew climbed jumped spiked surged soared decreased declined collapsed sank"
 )
+_TROUBLES = word_set("trouble problem issue")
 _LEADS = word_set("times not often percent utc")
 _ALL_THINGS = {word for concept in THINGS | {"change"} for word in CONCEPTS[concept]}
 _SUFFERED = METRICS | {"failure"}
@@ -83,7 +84,8 @@ def blameless_guesses(sentence: Sequence[Token], facts: Sequence[Fact]) -> list[
         behind = [one for one in words[place + 1 : place + 4] if one not in HEDGES]
         if word in _subjects(facts) and behind[:1] and behind[0] in CAUSAL - {"because", "due"}:
             return ["no fact blames the agent"]
-    if not set(words) & (GUESSES | CAUSAL) or any(fact.is_tentative for fact in facts):
+    is_located = bool(set(words) & _TROUBLES) and bool(set(words) & {"with", "in", "from", "lies"})
+    if not (is_located or set(words) & (GUESSES | CAUSAL)) or any(fact.is_tentative for fact in facts):
         return []
     causes = [fact for fact in facts if not fact.subject and not fact.is_severity]
     blamed = {thing for fact in causes for thing in fact.things}
@@ -108,12 +110,17 @@ def other_times(clause: Sequence[Token]) -> list[str]:
 
 def subjects_of_change(clause: Sequence[Token], facts: Sequence[Fact]) -> list[str]:
     """'The rate limit fell': only what is measured rises and falls."""
+    stands = _words(clause) & {"up", "down", "higher", "lower"}
+    is_measured = any(one.kind == "figure" for one in clause) or bool(concepts_of(list(clause)) & _SUFFERED)
+    if stands and not is_measured and _words(clause) & {"is", "are", "was", "were", "went", "goes", "going"}:
+        return ["no fact measures what is up or down"]
     for last, token, follows in zip([None, None, *clause], [None, *clause], clause, strict=False):
         if token is None or follows.lower not in _MOVES or token.kind != "word":
             continue
         word = token.lower
         measured = word in _subjects(facts) or any(stem_of(word) in fact.measures for fact in facts)
         is_rate = word == "rate" and last is not None and CONCEPT_OF.get(last.lower) in _SUFFERED
+        is_rate = is_rate or (word == "task" and last is not None and last.lower in ("a", "per"))
         is_metric = is_rate or CONCEPT_OF.get(word) in _SUFFERED
         if not (measured or is_metric or word in FUNCTION | HEDGES | RISE | FALL | _LEADS):
             return [f"no fact measures '{token.text}'"]
@@ -140,8 +147,8 @@ def odds_without_name(sentence: Sequence[Token]) -> list[str]:
     wrong = []
     if ("chance" in units) != ("chance" in words) and not ("chance" in units and chance):
         wrong.append("chance and its figure stand together")
-    if "often" in words and "chance" not in units:
-        wrong.append("'often' stands without its figure")
+    if words & {"often", "less"} and "chance" not in units:
+        wrong.append("'less often' stands without its figure")
     if "odds" in units and not words & {"evidence", "odds"}:
         wrong.append("evidence and its figure stand together")
     return wrong

@@ -33,6 +33,7 @@ _RANGE = re.compile(r"(\d[\d,]*(?:\.\d+)?)(%?)[-/](\d[\d,]*(?:\.\d+)?)(%|ms|s|x)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
 _ODDS = re.compile(r"1:(\d[\d,]*)")
+_EXCEPTION = re.compile(r"(?:Error|Exception|Timeout|Warning|Interrupt)$")
 _WORD = re.compile(r"[A-Za-z]?[a-z]*(?:['’-][A-Za-z]?[a-z]+)*")
 
 
@@ -48,6 +49,11 @@ class Token:
     text: str
     unit: str = ""
     opens: bool = False
+
+    def __str__(self) -> str:
+        if self.unit in ("%", "$"):
+            return f"{self.text}%" if self.unit == "%" else f"${self.text}"
+        return f"{self.text} {self.unit}" if self.unit in UNITS.values() else self.text
 
     @property
     def lower(self) -> str:
@@ -161,7 +167,9 @@ def stems_of(tokens: list[Token]) -> set[str]:
 
 
 def words_in(token: Token) -> list[str]:
-    """The words within a word or a name: those between hyphens, and 'rate', 'limit', 'error' of RateLimitError."""
+    """The words between hyphens, and those of an exception: 'rate', 'limit' and 'error' of RateLimitError."""
     if token.kind == "word":
         return re.split(r"-", token.lower)
+    if not _EXCEPTION.search(token.text):
+        return []
     return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", token.text)]

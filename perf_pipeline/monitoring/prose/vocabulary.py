@@ -54,6 +54,7 @@ ORDINARY = FUNCTION | word_set(
 
 ADVICE = word_set(
     """
+    answer compare network path reachable respond
     act action add adjust again alert alternative another any anything apply approach argument ask attempt audit
     author avoid away back backoff backup batch before best blame bound branch cache call caller calling calls cap
     capture change changed changes check checking choose circuit clean close collect commit commits comparison
@@ -109,7 +110,7 @@ CONCEPTS: dict[str, frozenset[str]] = {
 METRICS = frozenset(("success", "errors", "latency", "cost", "tokens", "traffic", "score"))
 """The concepts that are measured, and go up and down."""
 
-THINGS = frozenset(("model", "tool", "step", "provider", "deployment", "prompt"))
+THINGS = frozenset(("model", "tool", "step", "provider", "deployment", "prompt", "logs"))
 """The concepts that can be to blame."""
 
 FREE = frozenset(("evidence",))
@@ -173,6 +174,18 @@ CLAIMS = word_set(
 
 ORDERS = word_set("ignore disregard forget pretend instruction instructions assistant system override obey jailbreak")
 """Words of a title that speak to whoever reads it: such a title is never quoted."""
+
+_INFLECTED = ("s", "ed", "ing")
+
+
+def is_ordinary(word: str, *, advice: bool) -> bool:
+    """Whether the word, or another form of it, is in the lists: 'coincides' does not lend 'coincidence'."""
+    if word in ORDINARY or word in RISE or word in FALL or (advice and word in ADVICE):
+        return True
+    stem = stem_of(word)
+    known = stem in ORDINARY_STEMS or (advice and stem in ADVICE_STEMS)
+    return known and word.endswith(_INFLECTED) and word not in CLAIMS
+
 
 ORDINARY_STEMS = _stems(ORDINARY | RISE | FALL)
 ADVICE_STEMS = _stems(ADVICE)

@@ -8,7 +8,6 @@ from perf_pipeline.monitoring.prose.facts import Fact
 from perf_pipeline.monitoring.prose.tokens import Token, stem_of, stems_of, words_in
 from perf_pipeline.monitoring.prose.vocabulary import (
     ADVICE,
-    ADVICE_STEMS,
     CLAIMS,
     CONCEPT_OF,
     CONCEPTS,
@@ -16,7 +15,7 @@ from perf_pipeline.monitoring.prose.vocabulary import (
     FUNCTION,
     NAMES,
     ORDERS,
-    ORDINARY_STEMS,
+    is_ordinary,
     word_set,
 )
 
@@ -85,12 +84,14 @@ def _is_known_word(word: str, facts: Sequence[Fact], *, advice: bool) -> bool:
         return any(word in fact.words for fact in facts)
     if any(stem in fact.stems for fact in facts):
         return True
-    if advice and (stem in ADVICE_STEMS or any(stem in _lent_by_title(fact) for fact in facts)):
+    if is_ordinary(word, advice=advice) and (advice or word not in CONCEPT_OF):
+        return True
+    if advice and any(stem in _lent_by_title(fact) for fact in facts):
         return True
     if word in CONCEPT_OF:
         concept = CONCEPT_OF[word]
         return concept in FREE or any(concept in _lent(fact) for fact in facts)
-    return stem in ORDINARY_STEMS
+    return False
 
 
 def _lent_by_title(fact: Fact) -> set[str]:
