@@ -639,6 +639,56 @@ LIES: dict[tuple[str, str], str] = {
         Suspect: RefundAgent.
         Likely culprit: ledger.
     """,
+    ("latency", "fourth look"): """
+        OutboundAgent times out since 13:30 UTC.
+        Latency rose to 9.8 s for 91% of tasks.
+        Latency rose from 1.2 s to 4.2 s.
+        crm_search takes 9.8 s.
+        crm_search took 4.2 s before.
+        crm_search answers 8.2 times slower.
+        OutboundAgent waits for crm_search.
+        The slowdown is expected to pass.
+        Slow since the start.
+        Latency was slow before 13:30 UTC too.
+        Latency is going down.
+        OutboundAgent is probably overloaded.
+        The tool likely has a bug.
+        19 of 24 tasks were slower than 4.2 s.
+        Latency contributes 91% of the rise.
+        Most tasks take longer.
+    """,
+    ("success", "fourth look"): """
+        InboundAgent may have a problem with its logs.
+        The change of 09:58 UTC may have fixed the prompt.
+        Failures occurred before 10:00 UTC.
+        The incident follows an earlier incident.
+        A related incident happened at 09:58 UTC.
+        Tasks started failing at 09:58 UTC.
+        The same happened before.
+        The deployment followed the failures.
+        gpt-x-1 was introduced by the deployment.
+        18 of 25 tasks failed with RateLimitError.
+        The success rate of gpt-x-1 is 12%.
+        The success rate of gpt-x-1 fell from 85% to 12%.
+        InboundAgent hits its rate limit 18 times.
+        The usual success rate is 12%.
+        The LLM likely refuses.
+        9 of 10 tasks with gpt-x-1 failed before.
+        5% of tasks fail because of RateLimitError, likely.
+        It rose from 85%.
+        The success rate grew worse by 86%.
+        9f2c1ab likely broke Predict(ClassifyMessage).
+    """,
+    ("two agents", "fourth look"): """
+        Both agents rose.
+        AuditAgent: 35 in 41 tasks.
+        StrategyAgent's cost may be the cause.
+        Costs rose because errors rose, likely.
+        Errors rose to $0.012.
+        anthropic costs 3.0 times the usual.
+        anthropic likely raised its price.
+        AuditAgent's errors are 3.0 times the usual.
+    """,
 }
 
 ADVICE: dict[tuple[str, str], str] = {

@@ -20,6 +20,7 @@ _EARLIER_BEFORE = frozenset(
         *("previously", "earlier", "compared", "originally"),
     )
 )
+_USUAL = frozenset(("usual", "usually", "normally", "baseline"))
 _EARLIER_AFTER = frozenset(("before", "earlier", "usually", "normally", "expected", "previously", "usual", "baseline"))
 _NOW = frozenset(("now", "at", "reached", "reaching", "is", "only", "currently", "stands", "sits"))
 _BEGINS = frozenset(("since", "from", "began", "started", "begins", "beginning", "starting", "onset", "start"))
@@ -129,6 +130,8 @@ def _role(unit: str, before: list[str], after: list[str], dash_before: bool, das
         return "whole"
     if unit == "%" and (after[:1] == ["of"] or any(word.startswith(("explain", "account")) for word in before[-3:])):
         return "share"
+    if any(word in _USUAL for word in before[-6:]):
+        return "before"
     if any(word in _EARLIER_BEFORE for word in before[-3:]) or any(word in _EARLIER_AFTER for word in after[:3]):
         return "before"
     return "after" if any(word in _NOW for word in two) or "now" in next_two else ""

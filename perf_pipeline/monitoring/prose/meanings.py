@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from perf_pipeline.monitoring.prose.facts import Fact, concepts_of
-from perf_pipeline.monitoring.prose.tokens import Token, stem_of, words_in
+from perf_pipeline.monitoring.prose.figures import figures_of
+from perf_pipeline.monitoring.prose.tokens import Token, split_at, stem_of, words_in
 from perf_pipeline.monitoring.prose.vocabulary import (
     CAUSAL,
     CONCEPT_OF,
@@ -33,7 +34,6 @@ _MOVES = word_set(
 )
 _TROUBLES = word_set("trouble problem issue")
 _LEADS = word_set("times not often percent utc")
-_ALL_THINGS = {word for concept in THINGS | {"change"} for word in CONCEPTS[concept]}
 _SUFFERED = METRICS | {"failure"}
 RELATIONS = CAUSAL | word_set("before after preceded precedes followed follows following since coincides coincided")
 """Words that say how two things stand to one another: a clause with one may speak of both."""
@@ -58,6 +58,7 @@ def wrong_in_sentence(sentence: Sequence[Token], facts: Sequence[Fact]) -> list[
         *ranges_without_name(sentence),
         *changes_as_causes(sentence),
         *bare_since(sentence),
+        *bare_before(sentence),
     ]
 
 
@@ -100,10 +101,14 @@ def _parts(name: str, fact: Fact) -> list[str]:
     return [word for token in fact.tokens if token.lower == name for word in words_in(token) if len(word) > 3]
 
 
+def _speaks(token: Token) -> bool:
+    return token.kind != "mark" and token.kind != "figure" and token.lower not in FUNCTION
+
+
 def other_times(clause: Sequence[Token]) -> list[str]:
-    """'the previous model': a thing of another time than that which the facts speak of."""
+    """'the previous model', 'an earlier incident': a thing of another time than that which the facts speak of."""
     for token, follows in pairwise(clause):
-        if token.lower in ("previous", "earlier", "current", "present") and follows.lower in _ALL_THINGS:
+        if token.lower in ("previous", "earlier", "current", "present") and _speaks(follows):
             return [f"no fact speaks of the {token.text} {follows.text}"]
     return []
 
@@ -161,6 +166,15 @@ def bare_since(sentence: Sequence[Token]) -> list[str]:
         is_dated = any(one.kind == "figure" for one in behind) or any(one.lower in ("onset", "then") for one in behind)
         if token.lower == "since" and not is_dated:
             return ["'since' stands without a time"]
+    return []
+
+
+def bare_before(sentence: Sequence[Token]) -> list[str]:
+    """'The same happened before', without a figure of that time."""
+    for part in split_at(list(sentence), ",;:()–"):
+        roles = {figure.role for figure in figures_of(part)}
+        if part[-1].lower in ("before", "earlier", "previously") and not roles & {"before", "lead"}:
+            return [f"'{part[-1].text}' stands without its figure"]
     return []
 
 
