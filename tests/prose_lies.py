@@ -689,6 +689,15 @@ LIES: dict[tuple[str, str], str] = {
         anthropic likely raised its price.
         AuditAgent's errors are 3.0 times the usual.
     """,
+    ("success", "how much it changed"): """
+        Success rate fell by 12%.
+        Success rate fell below 12%.
+        Success rate is under 12%.
+        A loss of 12% since 10:00 UTC.
+        A drop of 85% since 10:00 UTC.
+        Success rate is 12% lower.
+        Success rate dropped by 85 points.
+    """,
 }
 
 ADVICE: dict[tuple[str, str], str] = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from perf_pipeline.monitoring.prose.tokens import Token, stem_of, tokens_of
+from perf_pipeline.monitoring.prose.vocabulary import FALL, RISE
 
 _STOPS = ",;().:!?–"
 _FILLERS = frozenset(("about", "around", "roughly", "approximately", "the", "a", "an", "utc", "just"))
@@ -36,9 +37,9 @@ _MEANT_BY = {
 class Figure:
     """`value` is written in one way only. `unit` is that of a token.
 
-    `role` is "" or one of before, after, part, whole, low, high, level, ratio, lead, duration, share, since, until.
-    `follows` are the stems of the words behind it, in its clause: '9 failed tasks' is followed by 'fail' and 'task'.
-    `place` is the token's.
+    `role` is "" or one of before, after, part, whole, low, high, level, amount, ratio, lead, duration, share, since
+    and until. `follows` are the stems of the words behind it, in its clause: '9 failed tasks' is followed by 'fail'
+    and 'task'. `place` is the token's.
     """
 
     value: str
@@ -109,6 +110,8 @@ def _role(unit: str, before: list[str], after: list[str], dash_before: bool, das
         return "level"
     if unit == "minutes":
         return "lead" if after[:1] in (["before"], ["after"]) or last == ["by"] else "duration"
+    if _is_amount(unit, before, after):
+        return "amount"
     is_first_of_pair = dash_after or (len(after) > 1 and after[0] in ("to", "and") and _is_number(after[1]))
     if is_first_of_pair and after[:1] == ["and"] and last != ["between"]:
         is_first_of_pair = False
@@ -135,6 +138,15 @@ def _role(unit: str, before: list[str], after: list[str], dash_before: bool, das
     if any(word in _EARLIER_BEFORE for word in before[-3:]) or any(word in _EARLIER_AFTER for word in after[:3]):
         return "before"
     return "after" if any(word in _NOW for word in two) or "now" in next_two else ""
+
+
+def _is_amount(unit: str, before: list[str], after: list[str]) -> bool:
+    """By how much something changed ('fell by 12%', 'a loss of 12%', '12% lower'), which is not where it went."""
+    if unit == "times":
+        return False
+    ways = RISE | FALL
+    is_of = before[-1:] == ["of"] and bool(ways & set(before[-2:-1]))
+    return before[-1:] == ["by"] or is_of or bool(ways & set(after[:1]))
 
 
 def _is_part(after: list[str]) -> bool:

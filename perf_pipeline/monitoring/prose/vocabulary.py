@@ -1,11 +1,11 @@
 """The words that prose may use of its own accord: a closed list.
 
 A cause can be invented without any name or figure ("because the database ran out of connections"). So what a sentence
-is about has to come from a fact: of its words stands in one, or in the lists below, which hold what the English of
+is about has to come from a fact: each of its words stands in one, or in the lists below, which hold what the English of
 incidents needs to say *that* something went up or down, began, or is likely. Whoever misses a word adds it here, and
 asks first whether it could make a claim: quantities in letters ("half"), how much of it ("all", "mostly"), how sure
 ("clearly"), that it is over ("fixed"), how grave ("minor"), when ("yesterday"), who ("customers") and what is not
-("never") are left out on purpose, and so is thing that might break.
+("never") are left out on purpose, and so is each thing that might break.
 """
 
 from __future__ import annotations
@@ -38,46 +38,44 @@ ORDINARY = FUNCTION | word_set(
     beginning begins begun behind broke came candidate case cause caused causes causing change coincide coincided
     come comes coming compared concentrate concerning confidence consistent contribute contributing could culprit
     current currently degradation degrade degraded deteriorate deteriorated due earlier estimate estimated evidence
-    excess expected explain explanation factor figure finding follow followed following go goes going got happen
-    happened happening hit hits hitting incident indicate instead interval introduced involve involved issue itself
-    lead leading led level likeliest likely look looks mark match matching mean means meant normally now observation
-    observed occur occurred occurring odds onset origin originally originate per percent perhaps point points
-    possible possibly precede preceded preceding present previous previously prime probability probable probably
-    problem rate rates reach reached reaching reason regress regressed regression related relative reported reports
-    responsible result rise root roughly said same saw say says see seem seems seen sees share show showing shown
+    excess expected explain explanation figure finding follow followed following go goes going got happen happened
+    happening hit hits hitting incident indicate instead interval introduced involve involved issue itself lead
+    leading led level likeliest likely look looks mark match matching normally now observed occur occurred occurring
+    odds onset origin originally originate per percent perhaps point points possible possibly precede preceded
+    preceding previous previously prime probability probable probably problem rate rates reach reached reaching
+    reason regression responsible result rise root roughly saw see seem seems seen sees share show showing shown
     shows since sit sits stand stands start started starting starts suffer suffering suffers suggest suggesting
     suggests suspect suspected suspicion symptom task tasks this time timing together tracks trigger triggered
-    trouble typical typically under usual usually value versus went whose
+    trouble typical typically usual usually value versus went whose
     """
 )
 """Words of incident English that say how things stand to one another, but name no thing that could break."""
 
 ADVICE = word_set(
     """
-    answer compare network path reachable respond
-    act action add adjust again alert alternative another any anything apply approach argument ask attempt audit
-    author avoid away back backoff backup batch before best blame bound branch cache call caller calling calls cap
-    capture change changed changes check checking choose circuit clean close collect commit commits comparison
-    concurrency config configuration confirm consider consult contact continue cost costs count credential
-    credentials data debug decide deeper default delay deploy deploying deployment deployments diff different
-    disable do don't down downgrade drop either else enable ensure error errors escalate every example examples
-    exception exhausted fail failed failing failure failures fall fallback fast feature few fewer field filter find
-    first fix fixing flag follow-up force freeze front further gather give handling hang hold hotfix if immediately
-    increase input inputs inspect intermediate investigate job keep key keys keyword latency later latest length let
-    limit limits line lines list log logs longer longest look lower mail make manually max message messages metric
-    mind model models monitor more most narrow need new newer next not note notify old older on-call once one only
-    open optimization option or other output outputs owner page pair pass pause payload per pick pin place plan
-    please post priority proceed program promote prompt prompts provider pull put queue quota quotas raise
-    rate-limit raw re-deploy re-run read receive recent record redeploy redirect reduce release releases remove
-    repeat replace replay report reproduce request requests rerun reset resolve response responses restart restore
-    resume retries retry retrying revert reverting review revise right roll rollback rolled rolling route run
-    running sample samples save schedule score search second send service set setting settings share shift short
-    shorten shorter should side size slow slower slowest smaller source span spans spot stack stage status step
-    steps still stop submit succeed succeeds success successful such support sure switch take talk tell template
-    temporarily test tests than then throttle throttling ticket tighten time timeout timeouts to token tokens tool
-    tools trace traces track traffic trim try tune turn undo unless until unusual update upstream usage use using
-    validate verify version versions view wait warn watch what whether window with without work working would yet
-    you your
+    act action add adjust again alert alternative another answer any anything apply approach argument ask attempt
+    audit author avoid away back backoff backup batch before best blame bound branch cache call caller calling calls
+    cap capture change changed changes check checking choose circuit clean close collect commit commits compare
+    comparison concurrency config configuration confirm consider consult contact continue cost costs count
+    credential credentials data debug decide deeper default delay deploy deploying deployment deployments diff
+    different disable do don't down downgrade drop either else enable ensure error errors escalate every example
+    examples exception exhausted fail failed failing failure failures fall fallback fast feature few fewer field
+    filter find first fix fixing flag follow-up force freeze front further gather give handling hang hold hotfix if
+    immediately increase input inputs inspect intermediate investigate job keep key keys keyword latency later
+    latest length let limit limits line lines list log logs longer longest look lower mail make manually max message
+    messages metric mind model models monitor more most narrow need network new newer next not note notify old older
+    on-call once one only open optimization option or other output outputs owner page pair pass path pause payload
+    per pick pin place plan please post priority proceed program promote prompt prompts provider pull put queue
+    quota quotas raise rate-limit raw re-deploy re-run reachable read receive recent record redeploy redirect reduce
+    release releases remove repeat replace replay report reproduce request requests rerun reset resolve respond
+    response responses restart restore resume retries retry retrying revert reverting review revise right roll
+    rollback rolled rolling route run running same sample samples save schedule score search second send service set
+    setting settings share shift short shorten shorter should side size slow slower slowest smaller source span
+    spans spot stack stage status step steps still stop submit succeed succeeds success successful such support sure
+    switch take talk tell template temporarily test tests than then throttle throttling ticket tighten time timeout
+    timeouts to token tokens tool tools trace traces track traffic trim try tune turn undo unless until unusual
+    update upstream usage use using validate verify version versions view wait warn watch what whether window with
+    without work working would yet you your
     """
 )
 """What advice may say besides: it tells people what to do, and claims nothing. It may speak of any part of an agent."""
@@ -127,9 +125,9 @@ RISE = word_set(
 )
 FALL = word_set(
     """
-    below cheaper collapse collapsed collapses decline declined declines declining decrease decreased decreases
-    decreasing dip dipped down drop dropped dropping drops fall fallen falling falls faster fell fewer losing loss
-    lost lower plummeted plunge plunged reduced sank shrank shrunk
+    cheaper collapse collapsed collapses decline declined declines declining decrease decreased decreases decreasing
+    dip dipped down drop dropped dropping drops fall fallen falling falls faster fell fewer losing loss lost lower
+    plummeted plunge plunged reduced sank shrank shrunk
     """
 )
 PAST = word_set("rose risen increased grew grown climbed jumped spiked surged soared fell fallen dropped declined sank")
