@@ -1,8 +1,14 @@
 """Whether prose says what the facts say, and nothing else.
 
 The rules are strict on purpose: prose that is turned away costs a sentence that reads less well, and prose that lies
-costs a wrong decision at night. A clause may only hold figures of one fact, in that fact's order, so that neither a
-changed figure passes, nor two that have swapped their places.
+costs a wrong decision at night. They go from small to large:
+
+1. characters (`words`): none that looks like another one, hides, or marks up;
+2. words (`words`, `vocabulary`): each stands in a fact or in a closed list;
+3. figures (`figures`): each with the unit and in the role that a fact gives it;
+4. clauses (`clauses`, `holding`): one fact holds all that a clause says;
+5. claims (`claims`, `versions`, `meanings`): directions, denials, orders in time, causes, and what ordinary words can
+   still be made to say.
 """
 
 from __future__ import annotations
@@ -10,84 +16,84 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from perf_pipeline.monitoring.prose.claims import metrics_of, unbacked_words, wrong_directions
-from perf_pipeline.monitoring.prose.figures import WHOLE_NUMBER_WORDS, Figure, figures_in
-from perf_pipeline.monitoring.prose.names import sentences, unknown_names, words_of
+from perf_pipeline.monitoring.prose.claims import bold_causes, wrong_denials, wrong_directions, wrong_orders
+from perf_pipeline.monitoring.prose.clauses import clauses_of, named_subject
+from perf_pipeline.monitoring.prose.facts import Fact, concepts_of, fact_of
+from perf_pipeline.monitoring.prose.holding import held_by_no_fact
+from perf_pipeline.monitoring.prose.meanings import wrong_in_clause, wrong_in_sentence
+from perf_pipeline.monitoring.prose.tokens import Token, split_at, tokens_of
+from perf_pipeline.monitoring.prose.versions import swapped_versions
+from perf_pipeline.monitoring.prose.vocabulary import METRICS, word_set
+from perf_pipeline.monitoring.prose.words import misnamed_things, strange_characters, unknown_words
 
-_CLAUSE = re.compile(r"[,;()]|\s[-–—]+\s|\b(?:and|but|while|whereas|because|after|before|which|where|when)\b", re.I)
-_NOW = frozenset(("now", "currently", "today", "stands", "sits", "remains", "still"))
-_EARLIER = frozenset(
-    ("was", "were", "before", "usual", "usually", "normally", "baseline", "expected", "earlier", "used")
+MOST_WORDS = 60
+_OPEN = word_set("if whether until unless when once which what who where how")
+_STATES = word_set("is are was were has have had seems appears remains stays")
+_REASONS = word_set("because due caused causes")
+_PHRASES = re.compile(
+    r"\b(?:most|more|very) (?=likely\b|probable\b|probably\b)|\bright (?=before\b|after\b)|(?<=\bfail )over\b", re.I
 )
-_FROM_TO = re.compile(r"\bfrom (\S+(?: m?s| points)?) to (\S+)", re.I)
+"""Words that claim something elsewhere, and nothing where they stand in these phrases."""
 
 
 def unfaithful(prose: str, facts: Sequence[str], *, advice: bool = False) -> list[str]:
     """What the prose says without a fact, a sentence each; empty where it is faithful.
 
-    `advice` says what to do: it may deny and generalise, but neither name nor count what no fact holds.
+    `advice` says what to do: it may speak of any part of an agent, deny and generalise, but neither name nor count
+    what no fact holds.
     """
-    found = [f"'{name}' is in no fact" for name in unknown_names(prose, facts)]
-    found += [f"'{word}' is a number in letters" for word in words_of(prose) if word in WHOLE_NUMBER_WORDS]
-    found += [f"'{word}' is claimed by no fact" for word in unbacked_words(prose, facts, advice=advice)]
-    known = [(fact, figures_in(fact)) for fact in facts]
-    before, after = _roles(facts)
-    for sentence in sentences(prose):
+    known = [fact_of(fact) for fact in facts]
+    tokens = tokens_of(_PHRASES.sub("", prose))
+    words = [token for token in tokens if token.kind != "mark"]
+    if not any(token.kind == "word" for token in words):
+        return ["it says nothing"]
+    if len(words) > MOST_WORDS:
+        return [f"it has {len(words)} words"]
+    found = strange_characters(prose, known)
+    sentences = split_at(tokens, ".!?")
+    for sentence in sentences:
+        found += [f"'{word}' is in no fact" for word in unknown_words(sentence, known, advice=advice)]
+        found += misnamed_things(sentence, known) + swapped_versions(sentence, known, advice=advice)
+        for part in split_at(sentence, ";:"):
+            found += wrong_orders(part, known)
         if not advice:
-            found += wrong_directions(sentence, facts)
-        for clause in _CLAUSE.split(sentence):
-            said = figures_in(clause)
-            if said:
-                found += _wrong_figures(clause, said, known)
-                found += _wrong_times(clause, said, before, after)
+            found += bold_causes(sentence, known) + wrong_in_sentence(sentence, known)
+    if advice:
+        found += [wrong for told in _statements(sentences) for wrong in unfaithful(told, facts)]
+    found += [] if advice else wrong_denials(tokens, known)
+    found += _wrong_clauses(sentences, known, advice=advice)
     return list(dict.fromkeys(found))
 
 
-def _wrong_figures(clause: str, said: list[Figure], known: list[tuple[str, list[Figure]]]) -> list[str]:
-    holding = [fact for fact, figures in known if _in_order(said, figures)]
-    written = " ".join(clause.split())
-    if not holding:
-        return [f"no fact has the figures of '{written}' in this order"]
-    metrics = metrics_of(clause)
-    if metrics and not any(metrics & metrics_of(fact) for fact in holding):
-        return [f"the figures of '{written}' are not about {' or '.join(sorted(metrics))}"]
-    if not any(_same_way(clause, fact) for fact in holding):
-        return [f"'{written}' goes the other way"]
-    return []
+def _statements(sentences: list[list[Token]]) -> list[str]:
+    """The parts of advice that state something, and so have to be as faithful as any prose: 'the provider is down'.
+
+    What stands behind 'if' or 'whether', and what asks, states nothing.
+    """
+    found = []
+    for sentence in sentences:
+        is_open = False
+        for part in split_at(sentence, ",;:()–"):
+            words = [token.lower for token in part]
+            is_open = is_open or bool(_OPEN & set(words))
+            states = bool(_STATES & set(words)) and words[0] not in _STATES
+            if (states and not is_open) or _REASONS & set(words):
+                found.append(" ".join(str(token) for token in part))
+    return found
 
 
-def _in_order(said: list[Figure], fact: list[Figure]) -> bool:
-    rest = iter(fact)
-    return all(any(_repeats(figure, other) for other in rest) for figure in said)
-
-
-def _repeats(figure: Figure, fact: Figure) -> bool:
-    # 'since 09:58' of the deployment at 09:58 would move the onset.
-    return figure.repeats(fact) and not (figure.is_time and figure.follows == "since" != fact.follows)
-
-
-def _same_way(clause: str, fact: str) -> bool:
-    return not wrong_directions(clause, [fact])
-
-
-def _roles(facts: Sequence[str]) -> tuple[set[str], set[str]]:
-    """The values that something went from, and those that it went to, as far as they are not both."""
-    before: set[str] = set()
-    after: set[str] = set()
-    for fact in facts:
-        for first, second in _FROM_TO.findall(fact):
-            before.update(figure.value for figure in figures_in(first))
-            after.update(figure.value for figure in figures_in(second))
-    return before - after, after - before
-
-
-def _wrong_times(clause: str, said: list[Figure], before: set[str], after: set[str]) -> list[str]:
-    words = set(words_of(clause))
-    if "from" in words or len(said) > 1:
-        return []
-    value = said[0].value
-    if value in before and words & _NOW and not words & _EARLIER:
-        return [f"{value} is what it was before"]
-    if value in after and words & _EARLIER and not words & _NOW:
-        return [f"{value} is what it is now"]
-    return []
+def _wrong_clauses(sentences: list[list[Token]], facts: Sequence[Fact], *, advice: bool) -> list[str]:
+    """What the clauses say of the agent and of the metrics that were named last."""
+    found: list[str] = []
+    subject, metrics, said = "", frozenset[str](), set[str]()
+    for sentence in sentences:
+        said |= {token.lower for token in sentence} | concepts_of(sentence)
+        for clause in clauses_of(sentence, facts):
+            named = named_subject(clause.tokens, facts)
+            subject = named or subject
+            heard = [fact for fact in facts if not subject or fact.subject in ("", subject)]
+            found += wrong_directions(clause.own, heard, metrics, advice=advice)
+            metrics = frozenset(concepts_of(clause.own) & METRICS) or metrics
+            found += [] if advice else wrong_in_clause(clause.own, named, heard, facts)
+            found += held_by_no_fact(clause, facts, subject, metrics, said, advice=advice)
+    return found
