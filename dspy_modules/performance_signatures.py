@@ -58,9 +58,10 @@ class OptimizationRecommendation(dspy.Signature):
 class PerformanceReport(dspy.Signature):
     """Word an incident for the engineer on call, as a good colleague would: plain, short and exact.
 
-    Repeat figures, times and names exactly as the facts have them, those of one fact in their order, and never those
-    of two facts in one clause. Write no figure in letters, none that you worked out yourself, and no cause that no fact
-    names. No greeting, no list, no markup. All three together at most 45 words.
+    Each clause repeats one fact: its figures in digits, with their units and in their order, its times and its names.
+    Never mix two facts in a clause; write no figure in letters, none that you worked out yourself, and no cause that no
+    fact names. Say "likely" of every cause. Titles of changes stand in quotation marks. What to do is an imperative,
+    such as "Roll the deployment back". No greeting, no list, no markup. All three together at most 45 words.
     """
 
     facts: str = dspy.InputField(desc="what was measured, a sentence a line")

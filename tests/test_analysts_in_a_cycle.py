@@ -12,7 +12,7 @@ import pytest
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import OPTIMIZATION_DECISIONS
 from tests.analyst_builders import fleet_with_analysts, saying
-from tests.builders import shipped_fleet
+from tests.builders import optimizable, shipped_fleet
 from tests.cycle_fixtures import Installation, installation
 from tests.wire.model_server import Hang, ModelServer, Plan, model_server
 
@@ -30,7 +30,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
 def with_analysts(folder: Path, server: ModelServer, plan: Plan, **analysts: Any) -> Any:
     server.plan = plan
     fleet = fleet_with_analysts(shipped_fleet(), server.base_url, **analysts)
-    return installation(folder, models=fleet.models, agents=fleet.agents, analysts=fleet.analysts)
+    return installation(folder, models=fleet.models, agents=optimizable(fleet).agents, analysts=fleet.analysts)
 
 
 def collapse(here: Installation) -> list[Window]:

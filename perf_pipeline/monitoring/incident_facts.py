@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perf_pipeline.monitoring.cause_evidence import evidence_in
-from perf_pipeline.monitoring.cause_words import change_in_words, explanation_in_words, step_in_words
+from perf_pipeline.monitoring.fact_words import change_in_words, explanation_in_words, step_in_words
 from perf_pipeline.records import Incident
 
 SHOWN = 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from perf_pipeline.monitoring.cause_evidence import CauseEvidence, Explanation, evidence_in
 from perf_pipeline.monitoring.cause_kinds import CauseKind, change_before, kind_of_cause
-from perf_pipeline.monitoring.cause_words import CHANGE_NOUNS, named_values
+from perf_pipeline.monitoring.fact_words import CHANGE_NOUNS, named_values
 from perf_pipeline.records import Incident
 
 MOST_WORDS = 45

@@ -30,13 +30,15 @@ def step_in_words(step: FailingStep) -> str:
 
 
 def change_in_words(change: NearbyChange) -> str:
-    """'The deployment of 09:58 UTC came 2 minutes before the onset: Shorten the prompt (9f2c1ab → 44d07be).'"""
+    """'The deployment of 09:58 UTC came 2 minutes before the onset: "Shorten the prompt" (9f2c1ab → 44d07be).'"""
     minutes = round(abs(change.minutes_before_onset))
     when = "before" if change.minutes_before_onset >= 0 else "after"
     count = f"{minutes} minute{'' if minutes == 1 else 's'}"
     versions = f" ({change.from_version} → {change.to_version})" if change.from_version and change.to_version else ""
     noun = CHANGE_NOUNS.get(change.kind, change.kind)
-    return f"The {noun} of {change.time:%H:%M} UTC came {count} {when} the onset: {change.description}{versions}."
+    # Other people's words, which claim nothing here.
+    title = f'"{change.description}"'
+    return f"The {noun} of {change.time:%H:%M} UTC came {count} {when} the onset: {title}{versions}."
 
 
 def _chance(p_value: float) -> str:
