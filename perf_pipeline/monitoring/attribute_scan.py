@@ -1,0 +1,161 @@
+"""Which attribute values, alone or combined, explain that more tasks are affected than usual.
+
+Every combination is scored by the expectation-based Poisson scan statistic (Neill 2009, "Expectation-based scan
+statistics for monitoring spatial time series data"): the logarithm of how much likelier the count becomes if the rate
+inside has changed, less the logarithm of the number of combinations of that order. It is taken, its excess is charged
+to it, and the rest is looked at again, so that causes at the same time are all found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from perf_pipeline.monitoring.task_cells import Cells, Floats
+from perf_pipeline.monitoring.usual_rates import PRIOR_TASKS, usual_rates
+from perf_pipeline.monitoring.value_combinations import Combinations
+
+MAX_CAUSES = 3
+SHARE_OF_A_FURTHER_CAUSE = 0.2
+"""A further cause explains at least this share of the excess: rates differ a little everywhere, at all times."""
+
+SIGNIFICANT = 0.05
+NEW = 0.1
+"""A value is new if its share of the tasks was at most this part of what it is now."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Tasks with these values: `affected` of `tasks` now, where `expected` would be usual.
+
+    `usual_rate` and `share`, of the whole excess, are 0 to 1. `p_value` is the chance of so many while nothing has
+    changed, for the whole set of combinations that were looked at.
+    """
+
+    values: Mapping[str, str]
+    affected: int
+    tasks: int
+    expected: float
+    usual_rate: float
+    share: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Scan:
+    """`causes` explain the excess together, the strongest first; there are none where all tasks are affected alike.
+    `others` are the next best single explanations. `looked_at` counts the combinations."""
+
+    causes: tuple[Combination, ...]
+    others: tuple[Combination, ...]
+    looked_at: int
+
+
+def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
+    """Combinations of up to `order` values of different attributes; `shown` of them at most."""
+    looked_at = _Counted.of(Combinations.of(cells, order))
+    if not len(looked_at.combinations):
+        return Scan((), (), 0)
+    usual = cells.tasks * usual_rates(cells)
+    first = looked_at.scores(usual)
+    everywhere = float(_poisson_scan(cells.affected.sum(), usual.sum()))
+    expected, found, evidence = usual, [], 0.0
+    best: tuple[float, int] = (everywhere, 0)
+    for _ in range(MAX_CAUSES):
+        scores = looked_at.scores(expected)
+        strongest = int(np.argmax(scores))
+        cause = looked_at.combination(strongest, expected, usual)
+        further = cause.p_value <= SIGNIFICANT and cause.share >= SHARE_OF_A_FURTHER_CAUSE
+        if scores[strongest] <= 0 or (found and not further):
+            break
+        found.append((strongest, cause))
+        evidence += float(scores[strongest])
+        # Also where it is no better than "everywhere": it says more.
+        if evidence >= best[0]:
+            best = (evidence, len(found))
+        inside = looked_at.combinations.inside(strongest)
+        expected = np.where(inside, expected * cause.affected / max(cause.expected, 1e-12), expected)
+    causes = found[: best[1]]
+    taken = {number for number, _ in causes}
+    ranked = [int(number) for number in np.argsort(-first, kind="stable") if first[number] > -np.inf]
+    others = [number for number in ranked if number not in taken][: max(shown - len(causes), 0)]
+    return Scan(
+        tuple(cause for _, cause in causes),
+        tuple(looked_at.combination(number, usual, usual) for number in others),
+        len(looked_at.combinations),
+    )
+
+
+def tail(affected: float, expected: float, rests_on: float) -> float:
+    """The chance of at least `affected` where `expected` is a guess that rests on so many affected tasks: a Poisson
+    count whose rate has a gamma distribution, which is a negative binomial one."""
+    if affected <= 0:
+        return 1.0
+    return float(stats.nbinom.sf(affected - 1, rests_on, rests_on / (rests_on + max(expected, 1e-12))))
+
+
+def of_many(p_value: float, looked_at: int) -> float:
+    """Šidák's correction for the smallest of so many p-values."""
+    return float(-np.expm1(looked_at * np.log1p(-min(p_value, 1 - 1e-16))))
+
+
+def _poisson_scan(affected: Floats | float, expected: Floats | float) -> Floats:
+    seen, usual = np.asarray(affected, dtype=float), np.maximum(np.asarray(expected, dtype=float), 1e-12)
+    more = seen > usual
+    ratio = np.where(more, seen / usual, 1.0)
+    return np.where(more, seen * np.log(ratio) - (seen - usual), 0.0)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The combinations with their counts, and what each one's score is lowered by for being one of many."""
+
+    combinations: Combinations
+    cost: Floats
+    affected: Floats
+    tasks: Floats
+    usual_affected: Floats
+    usual_tasks: Floats
+
+    @classmethod
+    def of(cls, known: Combinations) -> _Counted:
+        cells = known.cells
+        if not len(known):
+            nothing = np.zeros(0)
+            return cls(known, nothing, nothing, nothing, nothing, nothing)
+        tasks, usual_tasks = known.sums(cells.tasks), known.sums(cells.usual_tasks)
+        # What is new with the trouble needs no more than the trouble itself to be suspected.
+        is_new = usual_tasks / max(cells.usual_tasks.sum(), 1) <= NEW * tasks / max(cells.tasks.sum(), 1)
+        of_the_order = np.bincount(known.orders)[known.orders]
+        return cls(
+            known,
+            np.where(is_new, 0.0, np.log(of_the_order)),
+            known.sums(cells.affected),
+            tasks,
+            known.sums(cells.usual_affected),
+            usual_tasks,
+        )
+
+    def scores(self, expected: Floats) -> Floats:
+        statistic = _poisson_scan(self.affected, self.combinations.sums(expected))
+        return np.where(statistic > 0, statistic - self.cost, -np.inf)
+
+    def combination(self, number: int, expected: Floats, usual: Floats) -> Combination:
+        """`expected` of the cells now, which holds what other causes are charged with; `usual` without."""
+        cells, inside = self.combinations.cells, self.combinations.inside(number)
+        affected, tasks = float(self.affected[number]), float(self.tasks[number])
+        still, usually = float(expected[inside].sum()), float(usual[inside].sum())
+        excess = max(float(cells.affected.sum() - usual.sum()), affected - usually)
+        before, seen = float(self.usual_affected[number]), float(self.usual_tasks[number])
+        return Combination(
+            values=self.combinations.values(number),
+            affected=round(affected),
+            tasks=round(tasks),
+            expected=still,
+            usual_rate=before / seen if seen else min(usually / tasks, 1.0),
+            share=float(np.clip((affected - still) / excess, 0, 1)) if excess > 0 else 0.0,
+            p_value=of_many(tail(affected, still, before + PRIOR_TASKS * usually / tasks), len(self.combinations)),
+        )
