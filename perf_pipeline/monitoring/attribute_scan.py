@@ -40,6 +40,7 @@ class Combination:
     tasks: int
     expected: float
     usual_rate: float
+    usual_tasks: int
     share: float
     p_value: float
 
@@ -156,6 +157,7 @@ class _Counted:
             tasks=round(tasks),
             expected=still,
             usual_rate=before / seen if seen else min(usually / tasks, 1.0),
+            usual_tasks=round(seen),
             share=float(np.clip((affected - still) / excess, 0, 1)) if excess > 0 else 0.0,
             p_value=of_many(tail(affected, still, before + PRIOR_TASKS * usually / tasks), len(self.combinations)),
         )

@@ -8,7 +8,17 @@ import sqlalchemy as sa
 
 from perf_pipeline.fleet_model import Severity
 
-OF_THE_WORST = ("type", "also", "severity", "root_cause", "recommended_action", "details", "example_traces", "cause")
+OF_THE_WORST = (
+    "type",
+    "also",
+    "severity",
+    "root_cause",
+    "recommended_action",
+    "details",
+    "example_traces",
+    "cause",
+    "evidence",
+)
 OF_THE_LATEST = ("state", "last_seen", "resolved_at")
 
 Columns = sa.sql.base.ReadOnlyColumnCollection[str, Any]

@@ -82,6 +82,7 @@ incidents = sa.Table(
     sa.Column("details", sa.String, nullable=False),
     sa.Column("example_traces", sa.JSON, nullable=False),
     sa.Column("cause", sa.String, nullable=False),
+    sa.Column("evidence", sa.String, nullable=False),
     sa.Index("incidents_by_agent", "agent", "family", "onset"),
 )
 
