@@ -12,7 +12,7 @@ SHOWN = 3
 
 def error_types(tasks: AffectedTasks) -> tuple[ErrorShare, ...]:
     """The most frequent errors of the affected tasks, beside those of the affected tasks before."""
-    now, before = _errors(tasks.affected), _errors(tasks.before[tasks.before["affected"]])
+    now, before = tasks.affected["error_type"], tasks.before.loc[tasks.before["affected"], "error_type"]
     usual = before.value_counts()
     return tuple(
         ErrorShare(
@@ -53,11 +53,6 @@ def slowest_steps(tasks: AffectedTasks) -> tuple[SlowStep, ...]:
         for name, rows in affected.groupby("slowest_step")
     ]
     return tuple(sorted(found, key=lambda step: (-step.tasks, step.name))[:SHOWN])
-
-
-def _errors(tasks: pd.DataFrame) -> pd.Series:
-    """The error that a task failed with, or else the first that began in it."""
-    return tasks["error_type"].fillna(tasks["first_failing_error"])
 
 
 def _usual(rows: pd.DataFrame) -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from perf_pipeline.monitoring.task_cells import Cells, Floats
-from perf_pipeline.monitoring.usual_rates import PRIOR_TASKS, usual_rates
+from perf_pipeline.monitoring.usual_rates import PRIOR_TASKS, Expected, expected_affected
 from perf_pipeline.monitoring.value_combinations import Combinations
 
 MAX_CAUSES = 3
@@ -60,9 +60,9 @@ def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
     looked_at = _Counted.of(Combinations.of(cells, order))
     if not len(looked_at.combinations):
         return Scan((), (), 0)
-    usual = cells.tasks * usual_rates(cells)
+    usual = expected_affected(cells)
     first = looked_at.scores(usual)
-    everywhere = float(_poisson_scan(cells.affected.sum(), usual.sum()))
+    everywhere = float(_poisson_scan(cells.affected.sum(), usual.of_all.sum()))
     expected, found, evidence = usual, [], 0.0
     best: tuple[float, int] = (everywhere, 0)
     for _ in range(MAX_CAUSES):
@@ -74,11 +74,11 @@ def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
             break
         found.append((strongest, cause))
         evidence += float(scores[strongest])
-        # Also where it is no better than "everywhere": it says more.
-        if evidence >= best[0]:
+        # Also where it is only as good as "everywhere", but for rounding: it says more.
+        if evidence >= best[0] - 1e-6:
             best = (evidence, len(found))
         inside = looked_at.combinations.inside(strongest)
-        expected = np.where(inside, expected * cause.affected / max(cause.expected, 1e-12), expected)
+        expected = expected.changed(inside, cause.affected / max(cause.expected, 1e-12))
     causes = found[: best[1]]
     taken = {number for number, _ in causes}
     ranked = [int(number) for number in np.argsort(-first, kind="stable") if first[number] > -np.inf]
@@ -140,16 +140,19 @@ class _Counted:
             usual_tasks,
         )
 
-    def scores(self, expected: Floats) -> Floats:
-        statistic = _poisson_scan(self.affected, self.combinations.sums(expected))
+    def scores(self, expected: Expected) -> Floats:
+        of_all = self.combinations.sums(expected.of_all)
+        of_reached = self.combinations.sums(expected.of_reached)
+        statistic = _poisson_scan(self.affected, np.where(self.combinations.of_reached, of_reached, of_all))
         return np.where(statistic > 0, statistic - self.cost, -np.inf)
 
-    def combination(self, number: int, expected: Floats, usual: Floats) -> Combination:
+    def combination(self, number: int, expected: Expected, usual: Expected) -> Combination:
         """`expected` of the cells now, which holds what other causes are charged with; `usual` without."""
         cells, inside = self.combinations.cells, self.combinations.inside(number)
         affected, tasks = float(self.affected[number]), float(self.tasks[number])
-        still, usually = float(expected[inside].sum()), float(usual[inside].sum())
-        excess = max(float(cells.affected.sum() - usual.sum()), affected - usually)
+        reached = self.combinations.of_reached[number]
+        still, usually = (float((one.of_reached if reached else one.of_all)[inside].sum()) for one in (expected, usual))
+        excess = max(float(cells.affected.sum() - usual.of_all.sum()), affected - usually)
         before, seen = float(self.usual_affected[number]), float(self.usual_tasks[number])
         return Combination(
             values=self.combinations.values(number),

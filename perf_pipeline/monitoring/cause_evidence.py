@@ -22,6 +22,9 @@ class Explanation(_Evidence):
     before it, of which there were `usual_tasks`; where these are 0 the rate is what their other values, or all tasks,
     let expect. `share` (0 to 1) is the part of the excess of affected tasks that they explain. `p_value` is the chance
     of so large an excess while nothing has changed, corrected for the number of combinations that were looked at.
+
+    Explanations that are no `alternative` explain the trouble together; an alternative explains, less well, what they
+    explain too. Of values that were only observed of how a task went, such as its error, `tasks` are all tasks.
     """
 
     values: dict[str, str]
@@ -31,6 +34,7 @@ class Explanation(_Evidence):
     usual_tasks: int
     share: float
     p_value: float
+    alternative: bool = False
 
 
 class ErrorShare(_Evidence):

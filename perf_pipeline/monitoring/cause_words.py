@@ -13,11 +13,14 @@ from perf_pipeline.monitoring.cause_evidence import (
     NearbyChange,
     SlowStep,
 )
+from perf_pipeline.monitoring.explanations import OBSERVED
 from perf_pipeline.monitoring.nearby_changes import FIRST_USE
 
 DOMINANT_SHARE = 0.6
 NO_CULPRIT = "No single error, model, version, tool or step stands out"
 NO_CHANGE_KNOWN = "No change of the agent or of the fleet is known from that time"
+
+EVERY_OBSERVED = {column for columns in OBSERVED.values() for column in columns}
 
 WORDS = {
     "program_version": "version",
@@ -27,7 +30,6 @@ WORDS = {
     "first_failing_step": "step",
     "slowest_step": "step",
 }
-OBSERVED = ("error_type", "first_failing_step", "slowest_step")
 
 
 def short_error(error_type: str) -> str:
@@ -37,21 +39,12 @@ def short_error(error_type: str) -> str:
 
 def cause_in_words(evidence: CauseEvidence, tasks: AffectedTasks) -> str:
     """What the affected tasks have in common, what explains them and how sure that is, and the change before them."""
-    explained = [one for one in evidence.explanations if not set(one.values) & set(OBSERVED)]
-    error = next((one for one in evidence.error_types if _dominates(one)), None)
-    failing = next((one for one in evidence.first_failing_steps if _dominates(one)), None)
-    slow = next((one for one in evidence.slowest_steps if _dominates(one)), None)
-    if tasks.noun == "slow tasks":
-        parts = [_slow_step(slow)] if slow else []
-    elif tasks.noun in ("failures", "tasks with errors"):
-        parts = [_error(error, failing, tasks.noun)] if error else [_step(failing, tasks.noun)] if failing else []
-    else:
-        parts = []
-    parts += [_explained(one, evidence, tasks.did) for one in explained[:1]]
+    explained = [one for one in evidence.explanations if not one.alternative and not set(one.values) & EVERY_OBSERVED]
+    parts = [_what_went_wrong(evidence, tasks), *(_explained(one, evidence, tasks.did) for one in explained[:2])]
     change = evidence.changes[0] if evidence.changes else None
     if change is not None and not (explained and "deployment" in explained[0].values):
         parts.append(change_in_words(change))
-    return "; ".join(parts) or NO_CULPRIT
+    return "; ".join(part for part in parts if part) or NO_CULPRIT
 
 
 def change_in_words(change: NearbyChange) -> str:
@@ -81,21 +74,27 @@ def values_in_words(values: dict[str, str]) -> str:
     return " and ".join(f"{WORDS.get(name, name)} {value}" for name, value in values.items())
 
 
+def _what_went_wrong(evidence: CauseEvidence, tasks: AffectedTasks) -> str:
+    error = next((one for one in evidence.error_types if _dominates(one)), None)
+    failing = next((one for one in evidence.first_failing_steps if _dominates(one)), None)
+    slow = next((one for one in evidence.slowest_steps if _dominates(one)), None)
+    if error:
+        return _error(error, failing, tasks.noun)
+    if failing:
+        return f"{failing.tasks} of {failing.of} {tasks.noun} begin in {failing.name}"
+    return _slow_step(slow) if slow else ""
+
+
 def _dominates(one: ErrorShare | FailingStep | SlowStep) -> bool:
     return one.tasks >= DOMINANT_SHARE * one.of
 
 
 def _error(error: ErrorShare, failing: FailingStep | None, noun: str) -> str:
-    words = f"{error.tasks} of {error.of} {noun} are {short_error(error.error_type)}"
-    if noun != "failures":
-        words = f"{error.tasks} of {error.of} {noun} have {short_error(error.error_type)}"
+    verb = "are" if noun == "failures" else "have"
+    words = f"{error.tasks} of {error.of} {noun} {verb} {short_error(error.error_type)}"
     if error.usual_of and error.usual_tasks < DOMINANT_SHARE * error.usual_of:
         words += f" ({error.usual_tasks} of {error.usual_of} before)"
     return words + (f", first in {failing.name}" if failing else "")
-
-
-def _step(failing: FailingStep, noun: str) -> str:
-    return f"{failing.tasks} of {failing.of} {noun} begin in {failing.name}"
 
 
 def _slow_step(slow: SlowStep) -> str:
@@ -108,11 +107,10 @@ def _seconds(milliseconds: float) -> str:
 
 
 def _explained(one: Explanation, evidence: CauseEvidence, did: str) -> str:
-    every = one.affected == evidence.affected
-    which = "all" if every else f"{one.affected} of {evidence.affected}"
+    which = "all" if one.affected == evidence.affected else f"{one.affected} of {evidence.affected}"
     joint = "since" if list(one.values) == ["deployment"] else "with"
-    usually = f"{100 * one.usual_rate:.0f}% before" if one.usual_tasks else "none was seen before"
+    usually = f"{100 * one.usual_rate:.0f}% before" if one.usual_tasks else "no task had it before"
     return (
-        f"{which} {joint} {values_in_words(one.values)}, where {one.affected} of {one.tasks} {did} ({usually}): "
-        f"that explains {100 * one.share:.0f}% of the rise (by luck: {chance_in_words(one.p_value)})"
+        f"{which} {joint} {values_in_words(one.values)}, where {one.affected} of {one.tasks} {did} ({usually}), "
+        f"{100 * one.share:.0f}% of the rise; chance alone: {chance_in_words(one.p_value)}"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from perf_pipeline.monitoring.affected_tasks import AffectedTasks
+from perf_pipeline.monitoring.affected_tasks import AffectedTasks, Trouble
 from perf_pipeline.monitoring.attribute_scan import SIGNIFICANT, Combination, of_many, scan, tail
 from perf_pipeline.monitoring.cause_evidence import Explanation
 from perf_pipeline.monitoring.task_cells import COUNTS, cells_from
@@ -16,8 +16,12 @@ SHOWN = 3
 CHOSEN = ("model", "program_version", "provider", "tools", "parent_agent", "deployment")
 """What a task was done with. Where two mean the same tasks, the first is named first."""
 
-OBSERVED = ("error_type", "first_failing_step", "slowest_step")
-"""What was seen of a task only because of how it went: it tells what went wrong, and not which tasks it hits."""
+OBSERVED = {
+    Trouble.FAILING: ("error_type", "first_failing_step"),
+    Trouble.SLOW: ("slowest_step",),
+    Trouble.DEAR: (),
+}
+"""What is seen of a task only because of how it went: it tells what went wrong, and not which tasks it hits."""
 
 NAMES = {"tools": "tool"}
 HALF = 0.5
@@ -30,16 +34,15 @@ def explanations(tasks: AffectedTasks, changes: pd.DataFrame) -> tuple[Explanati
     Where the tasks of all models, versions, tools and so on are affected alike, what they have in common is what was
     observed of them: the error, or the step, that has become more frequent.
     """
-    parts = [
-        part.assign(deployment=_deployments(part, changes), **{name: float(name in counted) for name in COUNTS})
-        for part, counted in ((tasks.since, ("tasks",)), (tasks.before, ("usual_tasks",)))
-    ]
+    parts = []
+    for part, hit, every in ((tasks.since, "affected", "tasks"), (tasks.before, "usual_affected", "usual_tasks")):
+        counts = dict.fromkeys(COUNTS, 0.0) | {hit: part["affected"].astype(float), every: 1.0}
+        parts.append(part.assign(deployment=_deployments(part, changes), **counts))
     counts = pd.concat(parts, ignore_index=True)
-    counts["usual_affected"] = counts["usual_tasks"] * counts["affected"]
-    counts["affected"] = counts["tasks"] * counts["affected"]
-    found = scan(cells_from(counts, CHOSEN))
-    first = [_explanation(cause) for cause in found.causes] or _observed(tasks)
-    rest = [_explanation(other) for other in found.others]
+    found = scan(cells_from(counts, CHOSEN, reached=("tools",)))
+    observed = _observed(tasks) if not found.causes else []
+    first = [_explanation(cause) for cause in found.causes] or observed[:1]
+    rest = observed[1:] + [_explanation(other, alternative=True) for other in found.others]
     likely = [one for one in (*first, *rest) if one.p_value <= SIGNIFICANT and one.share > 0]
     return tuple(likely[:SHOWN])
 
@@ -67,16 +70,22 @@ def _deployments(tasks: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:
     return pd.Series(names[place], index=tasks.index, dtype=object)
 
 
-def _explanation(found: Combination) -> Explanation:
+def _explanation(found: Combination, *, alternative: bool = False) -> Explanation:
     return Explanation(
         values={NAMES.get(name, name): value for name, value in found.values.items()},
         affected=found.affected,
         tasks=found.tasks,
-        usual_rate=found.usual_rate,
+        usual_rate=round(found.usual_rate, 4),
         usual_tasks=found.usual_tasks,
-        share=found.share,
-        p_value=found.p_value,
+        share=round(found.share, 3),
+        p_value=_digits(found.p_value),
+        alternative=alternative,
     )
+
+
+def _digits(p_value: float) -> float:
+    """Three of them: it is no more exact than that."""
+    return float(f"{p_value:.3g}")
 
 
 def _observed(tasks: AffectedTasks) -> list[Explanation]:
@@ -86,7 +95,7 @@ def _observed(tasks: AffectedTasks) -> list[Explanation]:
     excess = float(now["affected"].sum() - len(now) * usual)
     if excess <= 0:
         return []
-    found = [one for column in OBSERVED for one in _of_column(column, tasks, excess)]
+    found = [one for column in OBSERVED[tasks.trouble] for one in _of_column(column, tasks, excess)]
     return sorted((one for one in found if one.share >= HALF), key=lambda one: (-one.share, one.p_value))
 
 
@@ -101,8 +110,8 @@ def _of_column(column: str, tasks: AffectedTasks, excess: float) -> Iterable[Exp
             values={column: str(value)},
             affected=int(affected),
             tasks=len(tasks.since),
-            usual_rate=seen / len(tasks.before) if len(tasks.before) else rate,
+            usual_rate=round(seen / len(tasks.before) if len(tasks.before) else rate, 4),
             usual_tasks=len(tasks.before),
-            share=float(np.clip((affected - expected) / excess, 0, 1)),
-            p_value=of_many(tail(affected, expected, seen + 0.5), len(now)),
+            share=round(float(np.clip((affected - expected) / excess, 0, 1)), 3),
+            p_value=_digits(of_many(tail(affected, expected, seen + 0.5), len(now))),
         )

@@ -42,7 +42,8 @@ def nearby_changes(
     """`changes` (`tables.CHANGE_EVENTS`) are those `of_agent`, `tasks` (`tables.AGENT_TASKS`) those of the agent.
 
     First those to a model or version that is among the `explaining` values; then those before `began_by`, the latest
-    first; then the later ones. The first use of a model or version by a task is a change, where none was announced.
+    first; then the later ones. The first use of a model or version by a task counts as a change too: after the
+    announced ones, for it is rather what follows from one.
     """
     announced = [
         NearbyChange(
@@ -56,13 +57,16 @@ def nearby_changes(
         )
         for _, row in _near(changes, affected).iterrows()
     ]
-    known = {change.to_version for change in announced}
-    seen = [change for change in _first_uses(tasks, affected) if change.to_version not in known]
+    seen = [
+        change
+        for change in _first_uses(tasks, affected)
+        if not any(_leads_to(other, change.to_version) for other in announced)
+    ]
 
-    def rank(change: NearbyChange) -> tuple[bool, bool, float]:
-        late = change.time >= began_by
+    def rank(change: NearbyChange) -> tuple[bool, bool, bool, float]:
+        explains = any(_leads_to(change, value) for value in explaining)
         minutes = (change.time - began_by).total_seconds() / 60
-        return change.to_version not in explaining, late, abs(minutes)
+        return not explains, change.time >= began_by, change.kind == FIRST_USE, abs(minutes)
 
     return tuple(sorted([*announced, *seen], key=rank)[:SHOWN])
 
@@ -95,6 +99,12 @@ def _first_uses(tasks: pd.DataFrame, affected: Window) -> list[NearbyChange]:
                 )
             )
     return found
+
+
+def _leads_to(change: NearbyChange, value: str | None) -> bool:
+    """Whether it is a change to this model or version; a model may be told with its provider before it ('openai/m')."""
+    to = change.to_version
+    return to is not None and value is not None and (to == value or to.endswith(f"/{value}"))
 
 
 def _minutes(onset: datetime, time: pd.Timestamp) -> float:

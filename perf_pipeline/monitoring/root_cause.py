@@ -10,7 +10,7 @@ import pandas as pd
 
 from perf_pipeline.fleet import Severity
 from perf_pipeline.monitoring.affected_steps import error_types, first_failing_steps, slowest_steps
-from perf_pipeline.monitoring.affected_tasks import AffectedTasks, affected_tasks
+from perf_pipeline.monitoring.affected_tasks import AffectedTasks, Trouble, affected_tasks
 from perf_pipeline.monitoring.cause_evidence import CauseEvidence
 from perf_pipeline.monitoring.cause_words import (
     DOMINANT_SHARE,
@@ -168,9 +168,9 @@ def cause_evidence(
         usual_affected=int(tasks.before["affected"].sum()),
         usual_tasks=len(tasks.before),
         explanations=explaining,
-        error_types=error_types(tasks),
-        first_failing_steps=first_failing_steps(tasks),
-        slowest_steps=slowest_steps(tasks) if tasks.noun == "slow tasks" else (),
+        error_types=error_types(tasks) if tasks.trouble is Trouble.FAILING else (),
+        first_failing_steps=first_failing_steps(tasks) if tasks.trouble is Trouble.FAILING else (),
+        slowest_steps=slowest_steps(tasks) if tasks.trouble is Trouble.SLOW else (),
         changes=nearby_changes(changes, known, affected_time, began_by, values),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ SEVERAL = "\n"
 @dataclass(frozen=True)
 class Cells:
     """`has` tells which cell (row) has which of the `values` (column). The counts, one a cell: `affected` of `tasks`
-    now, `usual_affected` of `usual_tasks` before."""
+    now, `usual_affected` of `usual_tasks` before. Values of the attributes in `reached` belong only to tasks that got so
+    far: a tool that was called."""
 
     values: tuple[Value, ...]
     has: NDArray[np.bool_]
@@ -29,9 +30,10 @@ class Cells:
     tasks: Floats
     usual_affected: Floats
     usual_tasks: Floats
+    reached: frozenset[str] = frozenset()
 
 
-def cells_from(counts: pd.DataFrame, attributes: Sequence[str]) -> Cells:
+def cells_from(counts: pd.DataFrame, attributes: Sequence[str], reached: Collection[str] = ()) -> Cells:
     """`counts`: the attributes as text (missing where there is none, one value a line where there are several), and
     the four `COUNTS`. Rows with the same values are one cell. Values come in the order of the attributes."""
     totals = counts.groupby(list(attributes), dropna=False, sort=False, observed=True)[list(COUNTS)].sum()
@@ -47,4 +49,5 @@ def cells_from(counts: pd.DataFrame, attributes: Sequence[str]) -> Cells:
         values += [(attribute, value) for value in inside]
         columns += inside.values()
     has = np.stack(columns, axis=1) if columns else np.zeros((len(cells), 0), dtype=bool)
-    return Cells(tuple(values), has, *(cells[name].to_numpy(dtype=float) for name in COUNTS))
+    numbers_of = {name: cells[name].to_numpy(dtype=float) for name in COUNTS}
+    return Cells(tuple(values), has, **numbers_of, reached=frozenset(reached))

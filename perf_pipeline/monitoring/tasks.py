@@ -88,7 +88,7 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
     )
 
 
-def _error_type(spans: ir.Table) -> ir.StringValue:
+def _error_type(spans: ir.Table) -> ir.Column:
     """The exception recorded, or else the one that the tracer's note begins with."""
     return spans.error_type.fill_null(spans.status_message.re_extract(ERROR_TYPE, 1).nullif(""))
 

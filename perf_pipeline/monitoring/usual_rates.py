@@ -1,33 +1,65 @@
-"""How often tasks of each cell are affected usually, also where few or none of them were seen before."""
+"""How many tasks of each cell would usually be affected, also where few or none of them were seen before."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from perf_pipeline.monitoring.task_cells import Cells, Floats
 
 PRIOR_TASKS = 100.0
 """How many tasks of its own a cell needs to count as much as what its values say of it."""
 
+PRIOR_AFFECTED = 5.0
+"""How many affected tasks a value needs to count as much as the assumption that it makes no difference."""
+
 ROUNDS = 5
 
 
-def usual_rates(cells: Cells) -> Floats:
-    """The expected share (0 to 1) of affected tasks a cell, from what was before.
+@dataclass(frozen=True)
+class Expected:
+    """Affected tasks to expect in each cell: `of_all` from what tasks were done with, `of_reached` also from what only
+    tasks that got so far have. A task that failed before it called a tool has none, and so all that have none failed:
+    that must not be expected of the tasks of a model."""
+
+    of_all: Floats
+    of_reached: Floats
+
+    def changed(self, inside: NDArray[np.bool_], factor: float) -> Expected:
+        return Expected(*(np.where(inside, one * factor, one) for one in (self.of_all, self.of_reached)))
+
+
+def expected_affected(cells: Cells) -> Expected:
+    reached = np.array([attribute in cells.reached for attribute, _ in cells.values], dtype=bool)
+    of_all = cells.tasks * _of_groups(cells, cells.has[:, ~reached])
+    return Expected(of_all, cells.tasks * _of_groups(cells, cells.has) if reached.any() else of_all)
+
+
+def _of_groups(cells: Cells, has: NDArray[np.bool_]) -> Floats:
+    """The rate of each cell, the same for all that have the same values."""
+    kinds, place = np.unique(has, axis=0, return_inverse=True)
+    before = np.bincount(place, cells.usual_affected, len(kinds))
+    tasks = np.bincount(place, cells.usual_tasks, len(kinds))
+    return usual_rates(kinds, before, tasks)[place]
+
+
+def usual_rates(has: NDArray[np.bool_], before: Floats, tasks: Floats) -> Floats:
+    """The expected share (0 to 1) of affected tasks of each row of `has`, whose columns are values, from the tasks
+    `before` it that were affected.
 
     Each value's own rate multiplies the overall one (iterative proportional fitting, Deming and Stephan 1940), so a
-    model that has always failed more is expected to go on so, alone and in combinations. A cell's own rate is then
+    model that has always failed more is expected to go on so, alone and in combinations. A row's own rate is then
     shrunk towards that as by a beta prior worth `PRIOR_TASKS`.
     """
-    before, tasks = cells.usual_affected, cells.usual_tasks
     overall = (before.sum() + 0.5) / (tasks.sum() + 1)
     rates = np.full(len(tasks), overall)
-    has = cells.has.astype(float)
-    seen = before @ has
+    seen = before @ has.astype(float)
     for _ in range(ROUNDS):
         for column, count in enumerate(seen):
-            # One affected task more than were seen and expected: a value seen seldom moves little.
-            factor = (count + 1) / ((tasks * rates) @ has[:, column] + 1)
-            rates = np.where(cells.has[:, column], rates * factor, rates)
+            inside = has[:, column]
+            factor = (count + PRIOR_AFFECTED) / ((tasks * rates)[inside].sum() + PRIOR_AFFECTED)
+            rates = np.where(inside, rates * factor, rates)
     rates = np.minimum(rates, 1.0)
     return (before + PRIOR_TASKS * rates) / (tasks + PRIOR_TASKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -17,7 +18,8 @@ Attributes = tuple[int, ...]
 class Combinations:
     """Combinations of up to `order` values of different attributes that tasks have now, the short ones first.
 
-    Two that mean the same tasks, now and before, are one: the shorter. So a value that all tasks share is none.
+    Each has fewer tasks than any shorter one that it is made of, now, or it would say no more than that. A single value
+    that all tasks have now is one only if fewer had it before.
     `members` are the numbers of a combination's values, one row each, filled up with -1; `orders` their count.
     """
 
@@ -31,7 +33,7 @@ class Combinations:
 
     @classmethod
     def of(cls, cells: Cells, order: int) -> Combinations:
-        now, before = _block_sums(cells, cells.tasks, order), _block_sums(cells, cells.usual_tasks, order)
+        now, before = _block_sums(cells, cells.tasks, order), _block_sums(cells, cells.usual_tasks, 1)
         places = _places(cells)
         kept: dict[Attributes, NDArray[np.bool_]] = {}
         rows, orders = [], []
@@ -40,12 +42,7 @@ class Combinations:
             for position in range(len(attributes)):
                 shorter = attributes[:position] + attributes[position + 1 :]
                 fewer_now = tasks < np.expand_dims(now[shorter], position) if shorter else tasks < cells.tasks.sum()
-                fewer_before = (
-                    before[attributes] < np.expand_dims(before[shorter], position)
-                    if shorter
-                    else before[attributes] < cells.usual_tasks.sum()
-                )
-                says_more &= fewer_now | fewer_before
+                says_more &= fewer_now if shorter else fewer_now | (before[attributes] < cells.usual_tasks.sum())
             kept[attributes] = says_more
             found = np.argwhere(says_more)
             numbers = np.full((len(found), order), -1, dtype=np.intp)
@@ -61,9 +58,15 @@ class Combinations:
         blocks = _block_sums(self.cells, counts, self.members.shape[1])
         return np.concatenate([blocks[attributes][kept] for attributes, kept in self.kept.items()])
 
+    @cached_property
+    def of_reached(self) -> NDArray[np.bool_]:
+        """Which combinations have a value that only tasks that got so far have."""
+        reached = np.array([attribute in self.cells.reached for attribute, _ in self.cells.values] + [False])
+        return reached[self.members].any(axis=1)
+
     def inside(self, number: int) -> NDArray[np.bool_]:
         """Which cells have all the values of a combination."""
-        return self.cells.has[:, self.members[number, : self.orders[number]]].all(axis=1)
+        return np.all(self.cells.has[:, self.members[number, : self.orders[number]]], axis=1)
 
     def values(self, number: int) -> dict[str, str]:
         return dict(self.cells.values[member] for member in self.members[number, : self.orders[number]])
