@@ -62,7 +62,7 @@ def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
         return Scan((), (), 0)
     usual = expected_affected(cells)
     first = looked_at.scores(usual)
-    everywhere = float(_poisson_scan(cells.affected.sum(), usual.of_all.sum()))
+    everywhere = _added_evidence(cells.affected, cells.tasks, usual.of_all)
     expected, found, evidence = usual, [], 0.0
     best: tuple[float, int] = (everywhere, 0)
     for _ in range(MAX_CAUSES):
@@ -73,11 +73,12 @@ def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
         if scores[strongest] <= 0 or (found and not further):
             break
         found.append((strongest, cause))
-        evidence += float(scores[strongest])
+        inside = looked_at.combinations.inside(strongest)
+        evidence += _added_evidence(cells.affected[inside], cells.tasks[inside], expected.of_all[inside])
+        evidence -= float(looked_at.cost[strongest])
         # Also where it is only as good as "everywhere", but for rounding: it says more.
         if evidence >= best[0] - 1e-6:
             best = (evidence, len(found))
-        inside = looked_at.combinations.inside(strongest)
         expected = expected.changed(inside, cause.affected / max(cause.expected, 1e-12))
     causes = found[: best[1]]
     taken = {number for number, _ in causes}
@@ -108,6 +109,14 @@ def _poisson_scan(affected: Floats | float, expected: Floats | float) -> Floats:
     more = seen > usual
     ratio = np.where(more, seen / usual, 1.0)
     return np.where(more, seen * np.log(ratio) - (seen - usual), 0.0)
+
+
+def _added_evidence(affected: Floats, tasks: Floats, usual: Floats) -> float:
+    """The same logarithm for cells that are all likelier to be affected by the same points: what hits all tasks does
+    not hit those the more that have often been affected before."""
+    points = max((affected.sum() - usual.sum()) / max(tasks.sum(), 1), 0.0)
+    more = points * tasks
+    return float((affected * np.log1p(more / np.maximum(usual, 1e-12)) - more).sum())
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def _observed(tasks: AffectedTasks) -> list[Explanation]:
     if excess <= 0:
         return []
     found = [one for column in OBSERVED[tasks.trouble] for one in _of_column(column, tasks, excess)]
-    return sorted((one for one in found if one.share >= HALF), key=lambda one: (-one.share, one.p_value))
+    return sorted((one for one in found if one.share >= HALF), key=lambda one: one.p_value)
 
 
 def _of_column(column: str, tasks: AffectedTasks, excess: float) -> Iterable[Explanation]:

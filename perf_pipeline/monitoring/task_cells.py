@@ -21,8 +21,8 @@ SEVERAL = "\n"
 @dataclass(frozen=True)
 class Cells:
     """`has` tells which cell (row) has which of the `values` (column). The counts, one a cell: `affected` of `tasks`
-    now, `usual_affected` of `usual_tasks` before. Values of the attributes in `reached` belong only to tasks that got so
-    far: a tool that was called."""
+    now, `usual_affected` of `usual_tasks` before. Values of the attributes in `reached` belong only to tasks that got
+    so far: a tool that was called."""
 
     values: tuple[Value, ...]
     has: NDArray[np.bool_]

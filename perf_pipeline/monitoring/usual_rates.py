@@ -33,8 +33,10 @@ class Expected:
 
 def expected_affected(cells: Cells) -> Expected:
     reached = np.array([attribute in cells.reached for attribute, _ in cells.values], dtype=bool)
-    of_all = cells.tasks * _of_groups(cells, cells.has[:, ~reached])
-    return Expected(of_all, cells.tasks * _of_groups(cells, cells.has) if reached.any() else of_all)
+    of_reached = cells.tasks * usual_rates(cells.has, cells.usual_affected, cells.usual_tasks)
+    return Expected(
+        cells.tasks * _of_groups(cells, cells.has[:, ~reached]) if reached.any() else of_reached, of_reached
+    )
 
 
 def _of_groups(cells: Cells, has: NDArray[np.bool_]) -> Floats:
