@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from perf_pipeline.monitoring.task_cells import Cells, Floats
 from perf_pipeline.monitoring.usual_rates import PRIOR_TASKS, Expected, expected_affected
@@ -74,7 +74,8 @@ def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
             break
         found.append((strongest, cause))
         inside = looked_at.combinations.inside(strongest)
-        evidence += _added_evidence(cells.affected[inside], cells.tasks[inside], expected.of_all[inside])
+        known = expected.of_reached if looked_at.combinations.of_reached[strongest] else expected.of_all
+        evidence += _added_evidence(cells.affected[inside], cells.tasks[inside], known[inside])
         evidence -= float(looked_at.cost[strongest])
         # Also where it is only as good as "everywhere", but for rounding: it says more.
         if evidence >= best[0] - 1e-6:
@@ -104,19 +105,22 @@ def of_many(p_value: float, looked_at: int) -> float:
     return float(-np.expm1(looked_at * np.log1p(-min(p_value, 1 - 1e-16))))
 
 
-def _poisson_scan(affected: Floats | float, expected: Floats | float) -> Floats:
-    seen, usual = np.asarray(affected, dtype=float), np.maximum(np.asarray(expected, dtype=float), 1e-12)
-    more = seen > usual
-    ratio = np.where(more, seen / usual, 1.0)
-    return np.where(more, seen * np.log(ratio) - (seen - usual), 0.0)
+def _scan_statistic(affected: Floats, tasks: Floats, expected: Floats) -> Floats:
+    """The logarithm of the likelihood of `affected` of `tasks` at their own rate, over that at the expected one; 0
+    where they are no more than expected. For rare ones it is the Poisson statistic a ln(a/e) - (a - e)."""
+    usual = np.clip(expected, 1e-12, tasks * (1 - 1e-12))
+    rest = tasks - affected
+    statistic = special.xlogy(affected, affected / usual) + special.xlogy(rest, rest / (tasks - usual))
+    return np.where(affected > usual, statistic, 0.0)
 
 
-def _added_evidence(affected: Floats, tasks: Floats, usual: Floats) -> float:
-    """The same logarithm for cells that are all likelier to be affected by the same points: what hits all tasks does
-    not hit those the more that have often been affected before."""
-    points = max((affected.sum() - usual.sum()) / max(tasks.sum(), 1), 0.0)
-    more = points * tasks
-    return float((affected * np.log1p(more / np.maximum(usual, 1e-12)) - more).sum())
+def _added_evidence(affected: Floats, tasks: Floats, expected: Floats) -> float:
+    """The same for cells of which one share of the tasks that would have been well is affected, whatever their own
+    rates: what hits all tasks does not hit those the more that have often been affected before."""
+    usual = np.maximum(np.minimum(expected, tasks * (1 - 1e-12)), 1e-12)
+    well = tasks - usual
+    hit = np.clip((affected.sum() - usual.sum()) / max(well.sum(), 1e-12), 0, 1 - 1e-12)
+    return float((special.xlogy(affected, (usual + hit * well) / usual) + (tasks - affected) * np.log1p(-hit)).sum())
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ class _Counted:
     def scores(self, expected: Expected) -> Floats:
         of_all = self.combinations.sums(expected.of_all)
         of_reached = self.combinations.sums(expected.of_reached)
-        statistic = _poisson_scan(self.affected, np.where(self.combinations.of_reached, of_reached, of_all))
+        usual = np.where(self.combinations.of_reached, of_reached, of_all)
+        statistic = _scan_statistic(self.affected, self.tasks, usual)
         return np.where(statistic > 0, statistic - self.cost, -np.inf)
 
     def combination(self, number: int, expected: Expected, usual: Expected) -> Combination:
