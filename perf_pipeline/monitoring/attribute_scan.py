@@ -8,14 +8,15 @@ to it, and the rest is looked at again, so that causes at the same time are all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special, stats
 
 from perf_pipeline.monitoring.task_cells import Cells, Floats
-from perf_pipeline.monitoring.usual_rates import PRIOR_TASKS, Expected, expected_affected
+from perf_pipeline.monitoring.usual_rates import PRIOR_TASKS, expected_affected
 from perf_pipeline.monitoring.value_combinations import Combinations
 
 MAX_CAUSES = 3
@@ -23,8 +24,6 @@ SHARE_OF_A_FURTHER_CAUSE = 0.2
 """A further cause explains at least this share of the excess: rates differ a little everywhere, at all times."""
 
 SIGNIFICANT = 0.05
-NEW = 0.1
-"""A value is new if its share of the tasks was at most this part of what it is now."""
 
 
 @dataclass(frozen=True)
@@ -57,38 +56,39 @@ class Scan:
 
 def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
     """Combinations of up to `order` values of different attributes; `shown` of them at most."""
-    looked_at = _Counted.of(Combinations.of(cells, order))
-    if not len(looked_at.combinations):
+    counted = _Counted.of(Combinations.of(cells, order))
+    if not len(counted.combinations):
         return Scan((), (), 0)
     usual = expected_affected(cells)
-    first = looked_at.scores(usual)
-    everywhere = _added_evidence(cells.affected, cells.tasks, usual.of_all)
+    everywhere = max(_added_evidence(cells.affected, cells.tasks, one) for one in usual)
+    first = counted.look(usual)
     expected, found, evidence = usual, [], 0.0
     best: tuple[float, int] = (everywhere, 0)
     for _ in range(MAX_CAUSES):
-        scores = looked_at.scores(expected)
-        strongest = int(np.argmax(scores))
-        cause = looked_at.combination(strongest, expected, usual)
+        look = counted.look(expected)
+        strongest = int(np.argmax(look.scores))
+        cause = counted.combination(strongest, look, expected, usual)
         further = cause.p_value <= SIGNIFICANT and cause.share >= SHARE_OF_A_FURTHER_CAUSE
-        if scores[strongest] <= 0 or (found and not further):
+        if look.scores[strongest] <= 0 or (found and not further):
             break
         found.append((strongest, cause))
-        inside = looked_at.combinations.inside(strongest)
-        known = expected.of_reached if looked_at.combinations.of_reached[strongest] else expected.of_all
+        inside = counted.combinations.inside(strongest)
+        known = expected[look.way[strongest]]
         evidence += _added_evidence(cells.affected[inside], cells.tasks[inside], known[inside])
-        evidence -= float(looked_at.cost[strongest])
+        evidence -= float(counted.cost[strongest])
         # Also where it is only as good as "everywhere", but for rounding: it says more.
         if evidence >= best[0] - 1e-6:
             best = (evidence, len(found))
-        expected = expected.changed(inside, cause.affected / max(cause.expected, 1e-12))
+        factor = cause.affected / max(cause.expected, 1e-12)
+        expected = [np.where(inside, one * factor, one) for one in expected]
     causes = found[: best[1]]
     taken = {number for number, _ in causes}
-    ranked = [int(number) for number in np.argsort(-first, kind="stable") if first[number] > -np.inf]
+    ranked = [int(number) for number in np.argsort(-first.scores, kind="stable") if first.scores[number] > -np.inf]
     others = [number for number in ranked if number not in taken][: max(shown - len(causes), 0)]
     return Scan(
         tuple(cause for _, cause in causes),
-        tuple(looked_at.combination(number, usual, usual) for number in others),
-        len(looked_at.combinations),
+        tuple(counted.combination(number, first, usual, usual) for number in others),
+        len(counted.combinations),
     )
 
 
@@ -124,6 +124,14 @@ def _added_evidence(affected: Floats, tasks: Floats, expected: Floats) -> float:
 
 
 @dataclass(frozen=True)
+class _Look:
+    """The score of every combination, and which way of expecting it is the highest by."""
+
+    scores: Floats
+    way: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
 class _Counted:
     """The combinations with their counts, and what each one's score is lowered by for being one of many."""
 
@@ -140,34 +148,33 @@ class _Counted:
         if not len(known):
             nothing = np.zeros(0)
             return cls(known, nothing, nothing, nothing, nothing, nothing)
-        tasks, usual_tasks = known.sums(cells.tasks), known.sums(cells.usual_tasks)
-        # What is new with the trouble needs no more than the trouble itself to be suspected.
-        is_new = usual_tasks / max(cells.usual_tasks.sum(), 1) <= NEW * tasks / max(cells.tasks.sum(), 1)
         of_the_order = np.bincount(known.orders)[known.orders]
         return cls(
             known,
-            np.where(is_new, 0.0, np.log(of_the_order)),
+            # What is new with the trouble needs no more than the trouble itself to be suspected.
+            np.where(known.is_new(), 0.0, np.log(of_the_order)),
             known.sums(cells.affected),
-            tasks,
+            known.sums(cells.tasks),
             known.sums(cells.usual_affected),
-            usual_tasks,
+            known.sums(cells.usual_tasks),
         )
 
-    def scores(self, expected: Expected) -> Floats:
-        of_all = self.combinations.sums(expected.of_all)
-        of_reached = self.combinations.sums(expected.of_reached)
-        usual = np.where(self.combinations.of_reached, of_reached, of_all)
-        statistic = _scan_statistic(self.affected, self.tasks, usual)
-        return np.where(statistic > 0, statistic - self.cost, -np.inf)
+    def look(self, ways: Sequence[Floats]) -> _Look:
+        """`ways` are the counts to expect of the cells, one for each way of expecting."""
+        statistics = np.stack(
+            [_scan_statistic(self.affected, self.tasks, self.combinations.sums(expected)) for expected in ways]
+        )
+        highest = statistics.max(axis=0)
+        return _Look(np.where(highest > 0, highest - self.cost, -np.inf), statistics.argmax(axis=0))
 
-    def combination(self, number: int, expected: Expected, usual: Expected) -> Combination:
-        """`expected` of the cells now, which holds what other causes are charged with; `usual` without."""
-        cells, inside = self.combinations.cells, self.combinations.inside(number)
+    def combination(self, number: int, look: _Look, ways: Sequence[Floats], usual: Sequence[Floats]) -> Combination:
+        """`ways` of expecting with what other causes are charged with; `usual` without."""
+        cells, inside, way = self.combinations.cells, self.combinations.inside(number), look.way[number]
         affected, tasks = float(self.affected[number]), float(self.tasks[number])
-        reached = self.combinations.of_reached[number]
-        still, usually = (float((one.of_reached if reached else one.of_all)[inside].sum()) for one in (expected, usual))
-        excess = max(float(cells.affected.sum() - usual.of_all.sum()), affected - usually)
+        still, usually = float(ways[way][inside].sum()), float(usual[way][inside].sum())
+        excess = max(float(cells.affected.sum() - usual[0].sum()), affected - usually)
         before, seen = float(self.usual_affected[number]), float(self.usual_tasks[number])
+        rests_on = before + PRIOR_TASKS * usually / tasks
         return Combination(
             values=self.combinations.values(number),
             affected=round(affected),
@@ -176,5 +183,5 @@ class _Counted:
             usual_rate=before / seen if seen else min(usually / tasks, 1.0),
             usual_tasks=round(seen),
             share=float(np.clip((affected - still) / excess, 0, 1)) if excess > 0 else 0.0,
-            p_value=of_many(tail(affected, still, before + PRIOR_TASKS * usually / tasks), len(self.combinations)),
+            p_value=of_many(tail(affected, still, rests_on), len(ways) * len(self.combinations)),
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,25 +16,18 @@ PRIOR_AFFECTED = 5.0
 ROUNDS = 5
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Affected tasks to expect in each cell: `of_all` from what tasks were done with, `of_reached` also from what only
-    tasks that got so far have. A task that failed before it called a tool has none, and so all that have none failed:
-    that must not be expected of the tasks of a model."""
+def expected_affected(cells: Cells) -> list[Floats]:
+    """Affected tasks to expect in each cell, in one way or two.
 
-    of_all: Floats
-    of_reached: Floats
-
-    def changed(self, inside: NDArray[np.bool_], factor: float) -> Expected:
-        return Expected(*(np.where(inside, one * factor, one) for one in (self.of_all, self.of_reached)))
-
-
-def expected_affected(cells: Cells) -> Expected:
+    First by all values but those of the attributes that a task has only if it got so far. A task that failed before it
+    called a tool has none, so nearly all that have none have failed: that must not be expected of the tasks of a model.
+    Then by all values: of the tasks that got as far as to a tool, fewer are affected than of all.
+    """
     reached = np.array([attribute in cells.reached for attribute, _ in cells.values], dtype=bool)
-    of_reached = cells.tasks * usual_rates(cells.has, cells.usual_affected, cells.usual_tasks)
-    return Expected(
-        cells.tasks * _of_groups(cells, cells.has[:, ~reached]) if reached.any() else of_reached, of_reached
-    )
+    by_all_values = cells.tasks * usual_rates(cells.has, cells.usual_affected, cells.usual_tasks)
+    if not reached.any():
+        return [by_all_values]
+    return [cells.tasks * _of_groups(cells, cells.has[:, ~reached]), by_all_values]
 
 
 def _of_groups(cells: Cells, has: NDArray[np.bool_]) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -13,13 +12,16 @@ from perf_pipeline.monitoring.task_cells import Cells, Floats
 
 Attributes = tuple[int, ...]
 
+NEW = 0.1
+"""A value is new if its share of the tasks was at most this part of what it is now."""
+
 
 @dataclass(frozen=True)
 class Combinations:
     """Combinations of up to `order` values of different attributes that tasks have now, the short ones first.
 
     Each has fewer tasks than any shorter one that it is made of, now, or it would say no more than that. A single value
-    that all tasks have now is one only if fewer had it before.
+    that all tasks have now is one only if it is new.
     `members` are the numbers of a combination's values, one row each, filled up with -1; `orders` their count.
     """
 
@@ -42,7 +44,9 @@ class Combinations:
             for position in range(len(attributes)):
                 shorter = attributes[:position] + attributes[position + 1 :]
                 fewer_now = tasks < np.expand_dims(now[shorter], position) if shorter else tasks < cells.tasks.sum()
-                says_more &= fewer_now if shorter else fewer_now | (before[attributes] < cells.usual_tasks.sum())
+                if not shorter:
+                    fewer_now |= before[attributes] <= NEW * cells.usual_tasks.sum()
+                says_more &= fewer_now
             kept[attributes] = says_more
             found = np.argwhere(says_more)
             numbers = np.full((len(found), order), -1, dtype=np.intp)
@@ -58,11 +62,10 @@ class Combinations:
         blocks = _block_sums(self.cells, counts, self.members.shape[1])
         return np.concatenate([blocks[attributes][kept] for attributes, kept in self.kept.items()])
 
-    @cached_property
-    def of_reached(self) -> NDArray[np.bool_]:
-        """Which combinations have a value that only tasks that got so far have."""
-        reached = np.array([attribute in self.cells.reached for attribute, _ in self.cells.values] + [False])
-        return reached[self.members].any(axis=1)
+    def is_new(self) -> NDArray[np.bool_]:
+        """Which combinations hardly any tasks had before."""
+        before = self.sums(self.cells.usual_tasks) / max(self.cells.usual_tasks.sum(), 1)
+        return before <= NEW * self.sums(self.cells.tasks) / max(self.cells.tasks.sum(), 1)
 
     def inside(self, number: int) -> NDArray[np.bool_]:
         """Which cells have all the values of a combination."""
