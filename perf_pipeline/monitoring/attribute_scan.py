@@ -2,8 +2,8 @@
 
 Every combination is scored by the expectation-based Poisson scan statistic (Neill 2009, "Expectation-based scan
 statistics for monitoring spatial time series data"): the logarithm of how much likelier the count becomes if the rate
-inside has changed, less the logarithm of the number of combinations of that order. It is taken, its excess is charged
-to it, and the rest is looked at again, so that causes at the same time are all found.
+inside has changed, less the logarithm of the number of combinations of that order. The best is taken,
+and the tasks that it does not explain are looked at again, so that causes at the same time are all found.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Combination:
-    """Tasks with these values: `affected` of `tasks` now, where `expected` would be usual.
+    """Tasks with these values: `affected` of `tasks` now, `usual_rate` of `usual_tasks` before.
 
     `usual_rate` and `share`, of the whole excess, are 0 to 1. `p_value` is the chance of so many while nothing has
     changed, for the whole set of combinations that were looked at.
@@ -37,7 +37,6 @@ class Combination:
     values: Mapping[str, str]
     affected: int
     tasks: int
-    expected: float
     usual_rate: float
     usual_tasks: int
     share: float
@@ -56,39 +55,40 @@ class Scan:
 
 def scan(cells: Cells, order: int = 2, shown: int = 10) -> Scan:
     """Combinations of up to `order` values of different attributes; `shown` of them at most."""
-    counted = _Counted.of(Combinations.of(cells, order))
-    if not len(counted.combinations):
+    known = Combinations.of(cells, order)
+    if not len(known):
         return Scan((), (), 0)
+    counted = _Counted.of(known)
     usual = expected_affected(cells)
     everywhere = max(_added_evidence(cells.affected, cells.tasks, one) for one in usual)
-    first = counted.look(usual)
-    expected, found, evidence = usual, [], 0.0
+    left = np.ones(len(cells.tasks), dtype=bool)
+    first = counted.look(usual, left)
+    found, evidence = [], 0.0
     best: tuple[float, int] = (everywhere, 0)
     for _ in range(MAX_CAUSES):
-        look = counted.look(expected)
+        look = counted.look(usual, left)
         strongest = int(np.argmax(look.scores))
-        cause = counted.combination(strongest, look, expected, usual)
+        cause = counted.combination(strongest, look, usual, left)
         further = cause.p_value <= SIGNIFICANT and cause.share >= SHARE_OF_A_FURTHER_CAUSE
         if look.scores[strongest] <= 0 or (found and not further):
             break
         found.append((strongest, cause))
-        inside = counted.combinations.inside(strongest)
-        known = expected[look.way[strongest]]
-        evidence += _added_evidence(cells.affected[inside], cells.tasks[inside], known[inside])
+        inside = counted.combinations.inside(strongest) & left
+        expected = usual[look.way[strongest]]
+        evidence += _added_evidence(cells.affected[inside], cells.tasks[inside], expected[inside])
         evidence -= float(counted.cost[strongest])
         # Also where it is only as good as "everywhere", but for rounding: it says more.
         if evidence >= best[0] - 1e-6:
             best = (evidence, len(found))
-        factor = cause.affected / max(cause.expected, 1e-12)
-        expected = [np.where(inside, one * factor, one) for one in expected]
+        left = left & ~inside
     causes = found[: best[1]]
     taken = {number for number, _ in causes}
     ranked = [int(number) for number in np.argsort(-first.scores, kind="stable") if first.scores[number] > -np.inf]
     others = [number for number in ranked if number not in taken][: max(shown - len(causes), 0)]
     return Scan(
         tuple(cause for _, cause in causes),
-        tuple(counted.combination(number, first, usual, usual) for number in others),
-        len(counted.combinations),
+        tuple(counted.combination(number, first, usual) for number in others),
+        len(known),
     )
 
 
@@ -133,55 +133,46 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Counted:
-    """The combinations with their counts, and what each one's score is lowered by for being one of many."""
+    """The combinations, and what each one's score is lowered by for being one of many."""
 
+    cells: Cells
     combinations: Combinations
     cost: Floats
-    affected: Floats
-    tasks: Floats
-    usual_affected: Floats
-    usual_tasks: Floats
 
     @classmethod
     def of(cls, known: Combinations) -> _Counted:
-        cells = known.cells
-        if not len(known):
-            nothing = np.zeros(0)
-            return cls(known, nothing, nothing, nothing, nothing, nothing)
         of_the_order = np.bincount(known.orders)[known.orders]
-        return cls(
-            known,
-            # What is new with the trouble needs no more than the trouble itself to be suspected.
-            np.where(known.is_new(), 0.0, np.log(of_the_order)),
-            known.sums(cells.affected),
-            known.sums(cells.tasks),
-            known.sums(cells.usual_affected),
-            known.sums(cells.usual_tasks),
-        )
+        # What is new with the trouble needs no more than the trouble itself to be suspected.
+        return cls(known.cells, known, np.where(known.is_new(), 0.0, np.log(of_the_order)))
 
-    def look(self, ways: Sequence[Floats]) -> _Look:
-        """`ways` are the counts to expect of the cells, one for each way of expecting."""
+    def look(self, ways: Sequence[Floats], left: NDArray[np.bool_]) -> _Look:
+        """`ways` are the counts to expect of the cells, one for each way of expecting; `left` the cells that no other
+        cause explains."""
+        affected, tasks = (self.combinations.sums(one * left) for one in (self.cells.affected, self.cells.tasks))
         statistics = np.stack(
-            [_scan_statistic(self.affected, self.tasks, self.combinations.sums(expected)) for expected in ways]
+            [_scan_statistic(affected, tasks, self.combinations.sums(expected * left)) for expected in ways]
         )
         highest = statistics.max(axis=0)
         return _Look(np.where(highest > 0, highest - self.cost, -np.inf), statistics.argmax(axis=0))
 
-    def combination(self, number: int, look: _Look, ways: Sequence[Floats], usual: Sequence[Floats]) -> Combination:
-        """`ways` of expecting with what other causes are charged with; `usual` without."""
-        cells, inside, way = self.combinations.cells, self.combinations.inside(number), look.way[number]
-        affected, tasks = float(self.affected[number]), float(self.tasks[number])
-        still, usually = float(ways[way][inside].sum()), float(usual[way][inside].sum())
-        excess = max(float(cells.affected.sum() - usual[0].sum()), affected - usually)
-        before, seen = float(self.usual_affected[number]), float(self.usual_tasks[number])
-        rests_on = before + PRIOR_TASKS * usually / tasks
+    def combination(
+        self, number: int, look: _Look, ways: Sequence[Floats], left: NDArray[np.bool_] | None = None
+    ) -> Combination:
+        """The share and the p-value are of the tasks that are `left`, the counts of all."""
+        cells, inside, usual = self.cells, self.combinations.inside(number), ways[look.way[number]]
+        here = inside if left is None else inside & left
+        affected, expected = float(cells.affected[here].sum()), float(usual[here].sum())
+        tasks, seen = float(cells.tasks[inside].sum()), float(cells.usual_tasks[inside].sum())
+        before, usually = float(cells.usual_affected[inside].sum()), float(usual[inside].sum()) / tasks
+        excess = max(float(cells.affected.sum() - ways[0].sum()), affected - expected)
         return Combination(
             values=self.combinations.values(number),
-            affected=round(affected),
+            affected=round(float(cells.affected[inside].sum())),
             tasks=round(tasks),
-            expected=still,
-            usual_rate=before / seen if seen else min(usually / tasks, 1.0),
+            usual_rate=before / seen if seen else min(usually, 1.0),
             usual_tasks=round(seen),
-            share=float(np.clip((affected - still) / excess, 0, 1)) if excess > 0 else 0.0,
-            p_value=of_many(tail(affected, still, rests_on), len(ways) * len(self.combinations)),
+            share=float(np.clip((affected - expected) / excess, 0, 1)) if excess > 0 else 0.0,
+            p_value=of_many(
+                tail(affected, expected, before + PRIOR_TASKS * usually), len(ways) * len(self.combinations)
+            ),
         )
