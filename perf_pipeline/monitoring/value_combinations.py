@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perf_pipeline.monitoring.task_cells import Cells, Floats
 
+Numbers = NDArray[np.intp]
 Attributes = tuple[int, ...]
 
 NEW = 0.1
@@ -26,41 +27,43 @@ class Combinations:
     """
 
     cells: Cells
-    members: NDArray[np.intp]
-    orders: NDArray[np.intp]
-    kept: dict[Attributes, NDArray[np.bool_]]
+    members: Numbers
+    orders: Numbers
+    blocks: tuple[_Block, ...]
+    kept: tuple[NDArray[np.bool_], ...]
 
     def __len__(self) -> int:
         return len(self.members)
 
     @classmethod
     def of(cls, cells: Cells, order: int) -> Combinations:
-        now, before = _block_sums(cells, cells.tasks, order), _block_sums(cells, cells.usual_tasks, 1)
         places = _places(cells)
-        kept: dict[Attributes, NDArray[np.bool_]] = {}
-        rows, orders = [], []
-        for attributes, tasks in now.items():
+        blocks = _blocks(cells, places, order)
+        now = {block.attributes: block.sums(cells.tasks) for block in blocks}
+        kept, rows, orders = [], [], []
+        for block in blocks:
+            tasks = now[block.attributes]
             says_more = tasks > 0
-            for position in range(len(attributes)):
-                shorter = attributes[:position] + attributes[position + 1 :]
-                fewer_now = tasks < np.expand_dims(now[shorter], position) if shorter else tasks < cells.tasks.sum()
-                if not shorter:
-                    fewer_now |= before[attributes] <= NEW * cells.usual_tasks.sum()
-                says_more &= fewer_now
-            kept[attributes] = says_more
+            if len(block.attributes) == 1:
+                is_new = block.sums(cells.usual_tasks) <= NEW * cells.usual_tasks.sum()
+                says_more &= (tasks < cells.tasks.sum()) | is_new
+            else:
+                for position in range(len(block.attributes)):
+                    shorter = block.attributes[:position] + block.attributes[position + 1 :]
+                    says_more &= tasks < np.expand_dims(now[shorter], position)
             found = np.argwhere(says_more)
             numbers = np.full((len(found), order), -1, dtype=np.intp)
-            for position, attribute in enumerate(attributes):
+            for position, attribute in enumerate(block.attributes):
                 numbers[:, position] = places[attribute][found[:, position]]
+            kept.append(says_more)
             rows.append(numbers)
-            orders.append(np.full(len(found), len(attributes), dtype=np.intp))
-        members = np.concatenate(rows) if rows else np.zeros((0, order), dtype=np.intp)
-        return cls(cells, members, np.concatenate(orders) if orders else np.zeros(0, dtype=np.intp), kept)
+            orders.append(np.full(len(found), len(block.attributes), dtype=np.intp))
+        members = np.concatenate([np.zeros((0, order), dtype=np.intp), *rows])
+        return cls(cells, members, np.concatenate([np.zeros(0, dtype=np.intp), *orders]), tuple(blocks), tuple(kept))
 
     def sums(self, counts: Floats) -> Floats:
         """The sum of the cells' counts within each combination."""
-        blocks = _block_sums(self.cells, counts, self.members.shape[1])
-        return np.concatenate([blocks[attributes][kept] for attributes, kept in self.kept.items()])
+        return np.concatenate([block.sums(counts)[kept] for block, kept in zip(self.blocks, self.kept, strict=True)])
 
     def is_new(self) -> NDArray[np.bool_]:
         """Which combinations hardly any tasks had before."""
@@ -75,23 +78,46 @@ class Combinations:
         return dict(self.cells.values[member] for member in self.members[number, : self.orders[number]])
 
 
-def _places(cells: Cells) -> list[NDArray[np.intp]]:
+@dataclass(frozen=True)
+class _Block:
+    """All combinations of the values of some attributes: `place[i]` is the one, of an array of `shape`, that cell
+    `cell[i]` has. A cell that has several values of an attribute is there several times."""
+
+    attributes: Attributes
+    shape: tuple[int, ...]
+    cell: Numbers
+    place: Numbers
+
+    def sums(self, counts: Floats) -> Floats:
+        size = int(np.prod(self.shape))
+        return np.bincount(self.place, counts[self.cell], size).reshape(self.shape)
+
+    def joined(self, other: _Block) -> _Block:
+        """With the values of one attribute more. Both are in order of their cells."""
+        cells = max(self.cell.max(initial=-1), other.cell.max(initial=-1)) + 1
+        several = np.bincount(other.cell, minlength=cells)
+        begins = np.cumsum(several) - several
+        times = several[self.cell]
+        within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+        place = (
+            np.repeat(self.place, times) * other.shape[0] + other.place[np.repeat(begins[self.cell], times) + within]
+        )
+        return _Block(self.attributes + other.attributes, self.shape + other.shape, np.repeat(self.cell, times), place)
+
+
+def _places(cells: Cells) -> list[Numbers]:
     """For each attribute the numbers of its values."""
     names = [name for name, _ in cells.values]
     return [np.array([at for at, one in enumerate(names) if one == name]) for name in dict.fromkeys(names)]
 
 
-def _block_sums(cells: Cells, counts: Floats, order: int) -> dict[Attributes, Floats]:
-    """For every set of attributes, the short ones first, the counts of all their values' combinations: an array of
-    one dimension an attribute."""
-    places = _places(cells)
-    has = [cells.has[:, place].astype(float) for place in places]
-    blocks: dict[Attributes, Floats] = {}
-    for length in range(1, min(order, len(places)) + 1):
+def _blocks(cells: Cells, places: list[Numbers], order: int) -> list[_Block]:
+    singles = []
+    for attribute, place in enumerate(places):
+        cell, value = np.nonzero(cells.has[:, place])
+        singles.append(_Block((attribute,), (len(place),), cell, value))
+    blocks = {block.attributes: block for block in singles}
+    for length in range(2, order + 1):
         for attributes in combinations(range(len(places)), length):
-            product = counts[:, None]
-            for attribute in attributes[:-1]:
-                product = (product[:, :, None] * has[attribute][:, None, :]).reshape(len(counts), -1)
-            shape = [len(places[attribute]) for attribute in attributes]
-            blocks[attributes] = (product.T @ has[attributes[-1]]).reshape(shape)
-    return blocks
+            blocks[attributes] = blocks[attributes[:-1]].joined(singles[attributes[-1]])
+    return list(blocks.values())
