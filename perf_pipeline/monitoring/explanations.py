@@ -37,7 +37,7 @@ def explanations(tasks: AffectedTasks, changes: pd.DataFrame) -> tuple[Explanati
     parts = []
     for part, hit, every in ((tasks.since, "affected", "tasks"), (tasks.before, "usual_affected", "usual_tasks")):
         counts = dict.fromkeys(COUNTS, 0.0) | {hit: part["affected"].astype(float), every: 1.0}
-        parts.append(part.assign(deployment=_deployments(part, changes), **counts))
+        parts.append(part.assign(deployment=deployments(part, changes), **counts))
     counts = pd.concat(parts, ignore_index=True)
     found = scan(cells_from(counts, CHOSEN, reached=("tools",)))
     observed = _observed(tasks) if not found.causes else []
@@ -49,7 +49,7 @@ def explanations(tasks: AffectedTasks, changes: pd.DataFrame) -> tuple[Explanati
 
 def with_values(tasks: pd.DataFrame, values: dict[str, str], changes: pd.DataFrame) -> pd.Series:
     """Which tasks (`tables.AGENT_TASKS`) an explanation's values are those of."""
-    known = tasks.assign(deployment=_deployments(tasks, changes))
+    known = tasks.assign(deployment=deployments(tasks, changes))
     columns = {shown: column for column, shown in NAMES.items()}
     same = pd.Series(True, index=tasks.index)
     for attribute, value in values.items():
@@ -62,7 +62,7 @@ def deployment_in_words(change: pd.Series) -> str:
     return f"{change['time']:%Y-%m-%d %H:%M} UTC: {change['description']}"
 
 
-def _deployments(tasks: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:
+def deployments(tasks: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:
     """The latest deployment before each task began; missing before the first that is known."""
     deployed = changes[changes["kind"] == "deployment"].sort_values("time", kind="stable")
     names = np.array([None, *(deployment_in_words(row) for _, row in deployed.iterrows())], dtype=object)

@@ -33,8 +33,8 @@ def expected_affected(cells: Cells) -> list[Floats]:
 def _of_groups(cells: Cells, has: NDArray[np.bool_]) -> Floats:
     """The rate of each cell, the same for all that have the same values."""
     kinds, place = np.unique(has, axis=0, return_inverse=True)
-    before = np.bincount(place, cells.usual_affected, len(kinds))
-    tasks = np.bincount(place, cells.usual_tasks, len(kinds))
+    before = np.bincount(place, cells.usual_affected, len(kinds)).astype(float)
+    tasks = np.bincount(place, cells.usual_tasks, len(kinds)).astype(float)
     return usual_rates(kinds, before, tasks)[place]
 
 
