@@ -67,7 +67,7 @@ def real_hits(cases: Sequence[RealCase]) -> pd.DataFrame:
 
 
 def other_settings(cases: Sequence[RealCase]) -> pd.DataFrame:
-    """Top-1 and top-3, a row a setting: prior_tasks, share, and both hit rates of the cases with even and odd numbers."""
+    """A row a setting: prior_tasks, share, and top-1 and top-3 of the cases with even and with odd numbers."""
     even = np.arange(len(cases)) % 2 == 0
     rows = []
     for prior, share in SETTINGS:

@@ -16,14 +16,14 @@ FASTEST_ENOUGH_MS = 100.0
 def figures(simulated: pd.DataFrame, real: pd.DataFrame | None) -> dict[str, float | None]:
     """`sim_top1`, `sim_top3`, `naive_top1`, `real_top1`, `real_top3`, `ms_per_case`: those of the real cases are None
     where there are none, and the milliseconds are then those of the simulated ones."""
-    rates = simulated.groupby("ranking")[["top1", "top3"]].mean()
-    timed = simulated[simulated["ranking"] == OURS] if real is None else real
+    ranked = {str(name): rows for name, rows in simulated.groupby("ranking")}
+    timed = ranked[OURS] if real is None else real
     return {
-        "sim_top1": round(float(rates.loc[OURS, "top1"]), 3),
-        "sim_top3": round(float(rates.loc[OURS, "top3"]), 3),
-        "naive_top1": round(float(rates.loc[NAIVE, "top1"]), 3),
-        "real_top1": None if real is None else round(float(real["top1"].mean()), 3),
-        "real_top3": None if real is None else round(float(real["top3"].mean()), 3),
+        "sim_top1": _share(ranked[OURS], "top1"),
+        "sim_top3": _share(ranked[OURS], "top3"),
+        "naive_top1": _share(ranked[NAIVE], "top1"),
+        "real_top1": None if real is None else _share(real, "top1"),
+        "real_top3": None if real is None else _share(real, "top3"),
         "ms_per_case": round(float(timed["milliseconds"].mean()), 1),
     }
 
@@ -77,8 +77,8 @@ def settings(tried: pd.DataFrame) -> str:
     three = (tried["even_top3"] + tried["odd_top3"]) / 2
     top1, top3 = left_out(tried)
     return (
-        f"With {len(tried)} other settings on these cases: first {first.min():.1%} to {first.max():.1%}, within three "
-        f"{three.min():.1%} to {three.max():.1%}. Chosen on one half and tested on the other: {top1:.1%} and {top3:.1%}."
+        f"With {len(tried)} settings on these cases: first {first.min():.1%} to {first.max():.1%}, within three "
+        f"{three.min():.1%} to {three.max():.1%}. Chosen on one half, tested on the other: {top1:.1%} and {top3:.1%}."
     )
 
 
@@ -93,6 +93,10 @@ def targets(found: dict[str, float | None]) -> str:
     assert took is not None
     met = "met" if took < FASTEST_ENOUGH_MS else "NOT MET"
     return "\n".join([*lines, f"ms_per_case under {FASTEST_ENOUGH_MS:.0f}: {took:.1f}, {met}"])
+
+
+def _share(rows: pd.DataFrame, column: str) -> float:
+    return round(float(rows[column].mean()), 3)
 
 
 def _with_interval(hits: pd.Series) -> str:

@@ -90,7 +90,7 @@ class _Block:
 
     def sums(self, counts: Floats) -> Floats:
         size = int(np.prod(self.shape))
-        return np.bincount(self.place, counts[self.cell], size).reshape(self.shape)
+        return np.bincount(self.place, counts[self.cell], size).astype(float).reshape(self.shape)
 
     def joined(self, other: _Block) -> _Block:
         """With the values of one attribute more. Both are in order of their cells."""
@@ -99,9 +99,8 @@ class _Block:
         begins = np.cumsum(several) - several
         times = several[self.cell]
         within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-        place = (
-            np.repeat(self.place, times) * other.shape[0] + other.place[np.repeat(begins[self.cell], times) + within]
-        )
+        theirs = other.place[np.repeat(begins[self.cell], times) + within]
+        place = np.repeat(self.place, times) * other.shape[0] + theirs
         return _Block(self.attributes + other.attributes, self.shape + other.shape, np.repeat(self.cell, times), place)
 
 

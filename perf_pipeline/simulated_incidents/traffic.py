@@ -76,4 +76,4 @@ def draw_traffic(agent: str, rng: np.random.Generator) -> Traffic:
 
 
 def uses(tasks: pd.DataFrame, tool: str) -> pd.Series:
-    return tasks["tools"].map(lambda tools: tool in tools)
+    return pd.Series([tool in tools for tools in tasks["tools"].tolist()], index=tasks.index)
