@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-real check bench bench-cycle bench-sources bench-detection bench-notifications bench-optimization screenshots clean
+.PHONY: help demo dev test test-real check bench bench-cycle bench-sources bench-detection bench-notifications bench-optimization bench-root-cause screenshots clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -33,7 +33,7 @@ check: $(INSTALLED) ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: bench-cycle bench-sources bench-detection bench-notifications bench-optimization ## All benchmarks
+bench: bench-cycle bench-sources bench-detection bench-notifications bench-optimization bench-root-cause ## All benchmarks
 
 bench-cycle: $(INSTALLED) ## Times of a cycle of 7 agents and 1,000 spans, and of loading the definitions
 	$(BIN)/python -m benchmarks.cycle
@@ -49,6 +49,9 @@ bench-notifications: $(INSTALLED) ## Senders killed between claim and mark, stor
 
 bench-optimization: $(INSTALLED) ## Budgets under faults and kills, GEPA killed under Dagster, the gate's error rates, gains on held-out texts
 	$(BIN)/python -W ignore -m benchmarks.optimization
+
+bench-root-cause: $(INSTALLED) ## True causes found first, on simulated incidents and on labelled cases, beside a naive ranking and a library
+	$(BIN)/python -W ignore -m benchmarks.root_cause
 
 screenshots: $(INSTALLED) ## Pictures of Dagster's UI on the demo's data, into .demo/screenshots (needs Chromium)
 	$(BIN)/python -m pytest -m browser tests/browser

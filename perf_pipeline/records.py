@@ -48,7 +48,8 @@ class Incident:
     `id` follows from agent, family and `opened_at`, so the same findings give the same incident. `type`, `severity`
     and the texts are those of its worst finding; `also` names the other types. Times are starts of windows: `onset`
     when the change began, `opened_at` and `resolved_at` those at whose close it opened and ended, `last_seen` the
-    last in which it was not over. `reopened` counts how often it came back after it had ended.
+    last in which it was not over. `reopened` counts how often it came back after it had ended. `evidence` is JSON
+    of `monitoring.cause_evidence.CauseEvidence`; empty where none is known.
     """
 
     id: str

@@ -228,6 +228,13 @@ AGENT_TASKS = _table(
         "task_id": _column(TEXT, "agent_state.id, where the agent stamps it", nullable=True),
         "task_status": _column(TEXT, "agent_state.status of the row with that id", nullable=True),
         "program_version": _column(TEXT, "Version of the agent's program", nullable=True),
+        # These six are missing in the files that were written before they were told.
+        "tools": _column(TEXT, "Tools that it called, one a line, in alphabetical order", nullable=True),
+        "first_failing_step": _column(TEXT, "Step in which its first error began; missing for none", nullable=True),
+        "first_failing_kind": _column(TEXT, "Span kind of that step", nullable=True),
+        "first_failing_error": _column(TEXT, "Exception of that step, where one is known", nullable=True),
+        "slowest_step": _column(TEXT, "Step with the longest time of its own, without its children's", nullable=True),
+        "slowest_step_ms": _column(NUMBER, "That time, in milliseconds", nullable=True, at_least=0),
     },
     key=["trace_id", "task_span_id"],
 )
@@ -328,6 +335,9 @@ ANOMALIES = _table(
             TEXT,
             "The cause without figures, the same for all that fail for it; empty if none stands out",
             nullable=True,
+        ),
+        "cause_evidence": _column(
+            TEXT, "What is known of the cause in figures, as JSON (`monitoring.cause_evidence`)", nullable=True
         ),
     },
     key=["window_start", "agent", "type"],

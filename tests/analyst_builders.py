@@ -23,7 +23,13 @@ EVIDENCE = CauseEvidence(
     tasks=17,
     explanations=(
         Explanation(
-            values={"program_version": "2.4.1"}, affected=17, tasks=17, usual_rate=0.15, share=0.96, p_value=2e-6
+            values={"program_version": "2.4.1"},
+            affected=17,
+            tasks=17,
+            usual_rate=0.15,
+            usual_tasks=240,
+            share=0.96,
+            p_value=2e-6,
         ),
     ),
     first_failing_steps=(

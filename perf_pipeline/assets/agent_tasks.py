@@ -17,8 +17,8 @@ from perf_pipeline.checks import (
     spans_owned_result,
 )
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.monitoring.cause_words import short_error
 from perf_pipeline.monitoring.ownership import count_unowned, own_spans, spans_of_traces
-from perf_pipeline.monitoring.root_cause import short_error
 from perf_pipeline.monitoring.task_outcomes import count_disagreements, with_task_states
 from perf_pipeline.monitoring.tasks import tasks_from_spans
 from perf_pipeline.tables import AGENT_TASKS, RAW_SPANS, TASK_STATES

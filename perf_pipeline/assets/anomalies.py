@@ -16,7 +16,7 @@ from perf_pipeline.monitoring.data_gaps import find_data_gaps
 from perf_pipeline.monitoring.findings import findings_from_states
 from perf_pipeline.monitoring.incident_analysis import to_analyse
 from perf_pipeline.monitoring.incidents import incidents_from_findings, judged_windows, reconcile
-from perf_pipeline.monitoring.root_cause import CHANGE_LOOKBACK, anomalies_frame
+from perf_pipeline.monitoring.root_cause import BASELINE, TASKS, anomalies_frame
 from perf_pipeline.monitoring.snapshots import stale_windows
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import Incident
@@ -24,9 +24,6 @@ from perf_pipeline.tables import AGENT_TASKS, ANOMALIES, CHANGE_EVENTS, DETECTOR
 from resources.lake import Lake, LakeResource
 from resources.ledger import Ledger, LedgerResource
 from resources.sources import SpanSource
-
-TASKS_LOOKBACK = timedelta(days=1)
-"""Causes are looked for in the tasks since the onset, and for a trouble older than this in those since then."""
 
 
 def anomalies_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
@@ -91,12 +88,12 @@ def findings_of_windows(
     agents = list(found["agent"].unique())
     history = store.scan(connection, VERDICTS, min(onset, oldest), end)
     past = VERDICTS.conform(history.filter(history.agent.isin(agents)).to_pandas()) if agents else found
-    tasks = store.scan(connection, AGENT_TASKS, max(onset, oldest - TASKS_LOOKBACK) - CHANGE_LOOKBACK, end)
+    tasks = store.scan(connection, TASKS, min(onset, oldest) - BASELINE, end)
     gaps = [gap for gap in find_data_gaps(book.health(oldest, end)) if gap.window_start in set(starts)]
     return anomalies_frame(
         [*findings_from_states(past, starts, fleet), *gaps],
-        AGENT_TASKS.conform(tasks.filter(tasks.agent.isin(agents)).to_pandas()) if agents else AGENT_TASKS.empty(),
-        store.read(CHANGE_EVENTS, onset - CHANGE_LOOKBACK, end),
+        TASKS.conform(tasks.filter(tasks.agent.isin(agents)).to_pandas()) if agents else TASKS.empty(),
+        store.read(CHANGE_EVENTS, min(onset, oldest) - BASELINE, end),
         fleet.window,
     )
 

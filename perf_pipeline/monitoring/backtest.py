@@ -32,7 +32,9 @@ OPTIONAL = (
 """Columns that may be missing: what was not measured is not judged, and no change is known of."""
 
 FINDING_COLUMNS = ["agent", "window_start", "type", "severity", "onset", "state"]
-UNKNOWN_CAUSE = dict.fromkeys(("root_cause", "recommended_action", "details", "example_traces", "cause"), "")
+UNKNOWN_CAUSE = dict.fromkeys(
+    ("root_cause", "recommended_action", "details", "example_traces", "cause", "cause_evidence"), ""
+)
 """What incidents are told of their findings, and metrics alone do not say."""
 
 STATES = {

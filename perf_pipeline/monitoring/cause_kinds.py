@@ -1,8 +1,7 @@
-"""What kind of thing causes a finding, as the evidence has it, and what to do about each kind."""
+"""What kind of thing causes a finding, as the evidence has it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
 from perf_pipeline.monitoring.cause_evidence import CauseEvidence, Explanation, NearbyChange
@@ -23,12 +22,12 @@ KIND_OF_ATTRIBUTE = {
     "tool": CauseKind.TOOL,
     "program_version": CauseKind.PROGRAM,
     "deployment": CauseKind.DEPLOYMENT,
+    "parent_agent": CauseKind.CALLER,
     "provider": CauseKind.PROVIDER,
     "model": CauseKind.MODEL,
-    "parent_agent": CauseKind.CALLER,
-    "step": CauseKind.STEP,
-    "failing_step": CauseKind.STEP,
+    "first_failing_step": CauseKind.STEP,
     "slowest_step": CauseKind.STEP,
+    "error_type": CauseKind.STEP,
 }
 """In the order in which the attributes of one explanation are asked: the more particular ones first."""
 
@@ -38,33 +37,41 @@ KIND_OF_CHANGE = {
     "prompt": CauseKind.PROGRAM,
     "promotion": CauseKind.PROGRAM,
     "rollback": CauseKind.PROGRAM,
-    "program": CauseKind.PROGRAM,
 }
 
 TELLING_SHARE = 0.5
 """An explanation of less than half of the trouble gives way to a change that came right before it."""
 
-SOON_AFTER = timedelta(hours=1)
+SOON_AFTER_MINUTES = 60
 
 
 def kind_of_cause(evidence: CauseEvidence | None) -> CauseKind:
     """The kind that the evidence speaks for, by rules; `unknown` where it speaks for none."""
     if evidence is None:
         return CauseKind.UNKNOWN
-    top = evidence.explanations[0] if evidence.explanations else None
+    top = top_explanation(evidence)
     if top is not None and top.share >= TELLING_SHARE:
-        return _kind_of_explanation(top)
+        return kind_of_values(top.values)
     change = change_before(evidence)
     if change is not None:
         return KIND_OF_CHANGE.get(change.kind, CauseKind.UNKNOWN)
-    return _kind_of_explanation(top) if top is not None else CauseKind.UNKNOWN
+    return kind_of_values(top.values) if top is not None else CauseKind.UNKNOWN
+
+
+def top_explanation(evidence: CauseEvidence) -> Explanation | None:
+    """The likeliest: of which tasks are hit before of what went wrong with them, where there is one."""
+    together = [one for one in evidence.explanations if not one.alternative]
+    return next(
+        (one for one in together if kind_of_values(one.values) is not CauseKind.STEP), next(iter(together), None)
+    )
 
 
 def change_before(evidence: CauseEvidence) -> NearbyChange | None:
     """The likeliest change, where it came at most an hour before the onset."""
-    soon = SOON_AFTER.total_seconds() / 60
-    return next((change for change in evidence.changes if 0 <= change.minutes_before_onset <= soon), None)
+    return next(
+        (change for change in evidence.changes[:1] if 0 <= change.minutes_before_onset <= SOON_AFTER_MINUTES), None
+    )
 
 
-def _kind_of_explanation(explanation: Explanation) -> CauseKind:
-    return next((kind for name, kind in KIND_OF_ATTRIBUTE.items() if name in explanation.values), CauseKind.UNKNOWN)
+def kind_of_values(values: dict[str, str]) -> CauseKind:
+    return next((kind for name, kind in KIND_OF_ATTRIBUTE.items() if name in values), CauseKind.UNKNOWN)

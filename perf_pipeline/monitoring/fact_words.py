@@ -1,32 +1,57 @@
-"""Causes as sentences: what explains a finding, where its tasks fail first, what changed then."""
+"""Evidence as facts: one sentence for what explains a finding, where its tasks fail first, what changed then."""
 
 from __future__ import annotations
 
-from perf_pipeline.monitoring.cause_evidence import Explanation, FailingStep, NearbyChange
+from perf_pipeline.monitoring.cause_evidence import ErrorShare, Explanation, FailingStep, NearbyChange, SlowStep
+from perf_pipeline.monitoring.nearby_changes import FIRST_USE
 
-NOUNS = {"program_version": "version", "parent_agent": "calling agent", "failing_step": "step", "error_type": "error"}
+NOUNS = {
+    "program_version": "version",
+    "parent_agent": "calling agent",
+    "first_failing_step": "first failing step",
+    "slowest_step": "slowest step",
+    "error_type": "error",
+}
 CHANGE_NOUNS = {"model": "model change", "prompt": "prompt change"}
 RAREST_CHANCE = 1e-6
 
 
 def named_values(values: dict[str, str]) -> str:
-    """'model gpt-x with tool search'."""
+    """'model gpt-x with tool search'. A deployment is told by its time and title."""
     return " with ".join(f"{NOUNS.get(name, name.replace('_', ' '))} {value}" for name, value in values.items())
+
+
+def they_did(affected_means: str) -> str:
+    """'failed', 'had errors', 'were slower than 4.2 s'."""
+    if affected_means.startswith("with "):
+        return f"had {affected_means.removeprefix('with ')}"
+    return affected_means if affected_means == "failed" else f"were {affected_means}"
 
 
 def explanation_in_words(explanation: Explanation, affected_means: str) -> str:
     """'9 of 10 tasks with model gpt-x failed, 5% did before: that explains 86% of the rise.'"""
-    usual = 100 * explanation.usual_rate
-    chance = _chance(explanation.p_value)
     counted = f"{explanation.affected} of {explanation.tasks} tasks with {named_values(explanation.values)}"
+    usual = f"{100 * explanation.usual_rate:.0f}% did before" if explanation.usual_tasks else "no task had it before"
     share = f"that explains {100 * explanation.share:.0f}% of the rise"
-    luck = f"; by chance less often than once in {chance} times" if chance else ""
-    return f"{counted} {affected_means}, {usual:.0f}% did before: {share}{luck}."
+    luck = f"; by chance less often than 1 in {chance} times" if (chance := _chance(explanation.p_value)) else ""
+    return f"{counted} {they_did(affected_means)}, {usual}: {share}{luck}."
 
 
-def step_in_words(step: FailingStep) -> str:
+def error_in_words(error: ErrorShare) -> str:
+    name = error.error_type.rsplit(".", 1)[-1]
+    before = f"; {error.usual_tasks} of {error.usual_of} did before" if error.usual_of else ""
+    return f"{error.tasks} of {error.of} affected tasks failed with {name}{before}."
+
+
+def failing_step_in_words(step: FailingStep) -> str:
     error = f", with {step.error_type.rsplit('.', 1)[-1]}" if step.error_type else ""
     return f"{step.tasks} of {step.of} affected tasks failed first in the {step.kind} step {step.name}{error}."
+
+
+def slow_step_in_words(step: SlowStep) -> str:
+    usual = f", usually {_duration(step.usual_median_ms)}" if step.usual_median_ms is not None else ""
+    slowest = f"{step.tasks} of {step.of} affected tasks took longest in the step {step.name}"
+    return f"{slowest}: {_duration(step.median_ms)} there{usual}."
 
 
 def change_in_words(change: NearbyChange) -> str:
@@ -34,6 +59,8 @@ def change_in_words(change: NearbyChange) -> str:
     minutes = round(abs(change.minutes_before_onset))
     when = "before" if change.minutes_before_onset >= 0 else "after"
     count = f"{minutes} minute{'' if minutes == 1 else 's'}"
+    if change.kind == FIRST_USE:
+        return f"The first use of {change.to_version} at {change.time:%H:%M} UTC came {count} {when} the onset."
     versions = f" ({change.from_version} → {change.to_version})" if change.from_version and change.to_version else ""
     noun = CHANGE_NOUNS.get(change.kind, change.kind)
     # Other people's words, which claim nothing here.
@@ -47,3 +74,7 @@ def _chance(p_value: float) -> str:
         return ""
     times = 1 / max(p_value, RAREST_CHANCE)
     return f"{float(f'{times:.1g}'):,.0f}"
+
+
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"

@@ -9,9 +9,10 @@ import math
 import re
 from dataclasses import dataclass
 
-from perf_pipeline.monitoring.cause_evidence import CauseEvidence, Explanation, evidence_in
-from perf_pipeline.monitoring.cause_kinds import CauseKind, change_before, kind_of_cause
-from perf_pipeline.monitoring.fact_words import CHANGE_NOUNS, named_values
+from perf_pipeline.monitoring.cause_evidence import CauseEvidence, Explanation, NearbyChange, evidence_in
+from perf_pipeline.monitoring.cause_kinds import CauseKind, change_before, kind_of_cause, top_explanation
+from perf_pipeline.monitoring.fact_words import CHANGE_NOUNS, named_values, they_did
+from perf_pipeline.monitoring.nearby_changes import FIRST_USE
 from perf_pipeline.records import Incident
 
 MOST_WORDS = 45
@@ -53,33 +54,38 @@ def what_changed(incident: Incident) -> str:
 
 
 def _likely_cause(incident: Incident, evidence: CauseEvidence | None) -> str:
+    """The likeliest explanation, and the change right before the onset; else the first step that fails."""
     if evidence is None:
         return _sentence(incident.root_cause)
-    top = evidence.explanations[0] if evidence.explanations else None
-    change = change_before(evidence)
+    top, change = top_explanation(evidence), change_before(evidence)
     parts = [_explained(top, evidence.affected_means)] if top is not None else []
-    if top is None and evidence.first_failing_steps:
+    if not parts and evidence.first_failing_steps:
         step = evidence.first_failing_steps[0]
-        error = f" with {step.error_type.rsplit('.', 1)[-1]}" if step.error_type else ""
-        parts.append(f"{step.tasks} of {step.of} failed first in {step.name}{error}")
-    if change is not None:
-        noun = CHANGE_NOUNS.get(change.kind, change.kind)
-        came = f"the {noun} of {change.time:%H:%M} UTC"
-        parts.append(f"after {came}" if parts else f"{came} came {change.minutes_before_onset:.0f} minutes before")
+        parts.append(f"{step.tasks} of {step.of} affected tasks failed first in {step.name}")
+    if change is not None and (top is None or "deployment" not in top.values):
+        parts.append(_came(change, alone=not parts))
     return _sentence(", ".join(parts)) if parts else _sentence(incident.root_cause)
 
 
 def _explained(top: Explanation, affected_means: str) -> str:
-    share = f"explains {100 * top.share:.0f}% of it"
-    return f"{named_values(top.values)} {share}: {top.affected} of {top.tasks} tasks {affected_means}"
+    hit = f"{top.affected} of {top.tasks} tasks with it {they_did(affected_means)}"
+    return f"likely {named_values(top.values)}: {hit}, {100 * top.share:.0f}% of the rise"
+
+
+def _came(change: NearbyChange, *, alone: bool) -> str:
+    at = f"{change.time:%H:%M} UTC"
+    noun = CHANGE_NOUNS.get(change.kind, change.kind)
+    what = f"the first use of {change.to_version} at {at}" if change.kind == FIRST_USE else f"the {noun} of {at}"
+    return f"likely {what}, {change.minutes_before_onset:.0f} minutes before" if alone else f"after {what}"
 
 
 def advice(incident: Incident, evidence: CauseEvidence | None, kind: CauseKind) -> str:
-    top = evidence.explanations[0].values if evidence is not None and evidence.explanations else {}
+    top = top_explanation(evidence) if evidence is not None else None
+    values = top.values if top is not None else {}
     if incident.family == "traffic":
         return "Check whether work still reaches it, and whether it still sends traces."
-    model, tool = top.get("model", "the model"), top.get("tool", "the tool")
-    provider, caller = top.get("provider", "the provider"), top.get("parent_agent", "the calling agent")
+    model, tool = values.get("model", "the model"), values.get("tool", "the tool")
+    provider, caller = values.get("provider", "the provider"), values.get("parent_agent", "the calling agent")
     return {
         CauseKind.MODEL: f"Compare the answers of {model} in the example traces; switch models if they are worse.",
         CauseKind.PROVIDER: f"Check the status of {provider}; route its calls elsewhere meanwhile.",

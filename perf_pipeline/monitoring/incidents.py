@@ -157,6 +157,7 @@ def _incident(agent: str, family: str, stretches: Sequence[_Stretch]) -> Inciden
         details=str(worst["details"]),
         example_traces=tuple(str(worst["example_traces"]).split()),
         cause="" if pd.isna(worst["cause"]) else str(worst["cause"]),
+        evidence="" if pd.isna(worst["cause_evidence"]) else str(worst["cause_evidence"]),
     )
 
 
@@ -184,6 +185,7 @@ def _continued(known: Incident, incident: Incident) -> Incident:
         details=worst.details,
         example_traces=worst.example_traces,
         cause=worst.cause,
+        evidence=worst.evidence,
     )
 
 

@@ -1,4 +1,4 @@
-"""The most likely cause of a finding, in words that only repeat what the tables hold."""
+"""The most likely cause of a finding, in figures and in words that only repeat what the tables hold."""
 
 from __future__ import annotations
 
@@ -9,13 +9,26 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from perf_pipeline.fleet import Severity
+from perf_pipeline.monitoring.affected_steps import error_types, first_failing_steps, slowest_steps
+from perf_pipeline.monitoring.affected_tasks import AffectedTasks, Trouble, affected_tasks
+from perf_pipeline.monitoring.cause_evidence import CauseEvidence
+from perf_pipeline.monitoring.cause_words import (
+    DOMINANT_SHARE,
+    NO_CHANGE_KNOWN,
+    cause_in_words,
+    change_in_words,
+    short_error,
+)
+from perf_pipeline.monitoring.explanations import explanations, with_values
 from perf_pipeline.monitoring.findings import FAMILIES, Finding
+from perf_pipeline.monitoring.nearby_changes import nearby_changes, nearest_change, of_agent
 from perf_pipeline.monitoring.windows import Window
-from perf_pipeline.tables import ANOMALIES
+from perf_pipeline.tables import AGENT_TASKS, ANOMALIES
 
-CHANGE_LOOKBACK = timedelta(hours=2)
-DOMINANT_SHARE = 0.6
 EXAMPLES = 3
+BASELINE = timedelta(days=1)
+"""What tasks did in the day before the onset is usual: a day sees every hour's customers and jobs."""
+
 MODEL_STANDS_OUT = 0.2
 """By how much more of the affected tasks than of the known ones a model must have done to be named as their cause."""
 
@@ -33,8 +46,29 @@ SAYS_NOTHING = frozenset(
 )
 """Errors that any defect may raise: two agents that fail with one need not fail for one cause."""
 
-NO_CULPRIT = "No single error, model or version stands out"
-NO_CHANGE_KNOWN = "No change of the agent or of the fleet is known from that time"
+TASKS = AGENT_TASKS.view(
+    "trace_id",
+    "agent",
+    "parent_agent",
+    "start_time",
+    "ok",
+    "error_type",
+    "latency_ms",
+    "error_count",
+    "model",
+    "provider",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost_usd",
+    "program_version",
+    "tools",
+    "first_failing_step",
+    "first_failing_kind",
+    "first_failing_error",
+    "slowest_step",
+    "slowest_step_ms",
+)
+"""What of the tasks the causes are found in."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +78,8 @@ class Cause:
     example_traces: tuple[str, ...]
     label: str = ""
     """The cause without figures: findings of several agents that have the same one are one trouble."""
+    evidence: CauseEvidence | None = None
+    """None where tasks are not what the finding is about."""
 
 
 def anomalies_frame(
@@ -51,8 +87,7 @@ def anomalies_frame(
 ) -> pd.DataFrame:
     """Findings with their causes, as `tables.ANOMALIES`.
 
-    `tasks` (`tables.AGENT_TASKS`) and `changes` (`tables.CHANGE_EVENTS`) should reach back to the onsets, and hold
-    the windows shortly before, which show what is new about the affected tasks.
+    `tasks` (`TASKS`) and `changes` (`tables.CHANGE_EVENTS`) should reach back to `BASELINE` before the onsets.
     """
     rows = []
     by_agent = dict(list(tasks.groupby("agent")))
@@ -82,6 +117,7 @@ def anomalies_frame(
                 "details": finding.details,
                 "example_traces": " ".join(cause.example_traces),
                 "cause": cause.label,
+                "cause_evidence": cause.evidence.model_dump_json() if cause.evidence else None,
             }
         )
     return ANOMALIES.conform(pd.DataFrame(rows)) if rows else ANOMALIES.empty()
@@ -90,60 +126,62 @@ def anomalies_frame(
 def explain(
     finding: Finding, known: pd.DataFrame, changes: pd.DataFrame, affected_time: Window, began_by: datetime
 ) -> Cause:
-    """Name what the affected tasks have in common, and the change that came with them.
+    """Name what the affected tasks have in common, what explains them, and the change that came with them.
 
-    `known` are tasks of the finding's agent. Those that began in `affected_time` are affected; the trouble had begun
-    by `began_by`.
+    `known` are tasks of the finding's agent. Those that began in `affected_time` may be affected, those of the day
+    before show what is usual; the trouble had begun by `began_by`.
     """
     action = {Severity.CRITICAL: "IMMEDIATE", Severity.HIGH: "IMMEDIATE", Severity.MEDIUM: "INVESTIGATE"}.get(
         finding.severity, "MONITOR"
     )
     if finding.type == "data_gap":
         return Cause(finding.reason, action, ())
-    own = known[(known["start_time"] >= affected_time.start) & (known["start_time"] < affected_time.end)]
-    family = FAMILIES[finding.type]
-    if family == "latency":
-        affected = own.sort_values("latency_ms", ascending=False)
-        first = _slow_part(own)
-    elif family == "cost":
-        affected = own.sort_values(["cost_usd", "prompt_tokens"], ascending=False)
-        first = ""
-    elif family in ("traffic", "surge"):
-        affected, first = own[:0], ""
-    else:
-        affected = own[~own["ok"]] if (~own["ok"]).any() else own[own["error_count"] > 0]
-        first = _dominant_error(affected)
-    where = (_shared(affected, known, "model", "model"), _shared(affected, known, "program_version", "version"))
-    common = ", ".join(part for part in (first, *where) if part)
+    near = known[(known["start_time"] >= affected_time.start - BASELINE) & (known["start_time"] < affected_time.end)]
+    own_changes = of_agent(finding.agent, changes)
     change = nearest_change(finding.agent, changes, affected_time, began_by)
-    parts = (common, _change_in_words(change) if change is not None else "")
-    words = "; ".join(part for part in parts if part) or (
-        NO_CHANGE_KNOWN if family in ("traffic", "surge") else NO_CULPRIT
+    tasks = affected_tasks(FAMILIES[finding.type], finding.type, near, affected_time)
+    if tasks is None:
+        ranked = nearby_changes(own_changes, near, affected_time, began_by)
+        evidence = CauseEvidence(affected_means="", affected=0, tasks=0, changes=ranked)
+        words = change_in_words(ranked[0]) if ranked else NO_CHANGE_KNOWN
+        return Cause(words, action, (), _label(near[:0], near, change), evidence)
+    evidence = cause_evidence(tasks, near, own_changes, affected_time, began_by)
+    return Cause(
+        root_cause=cause_in_words(evidence, tasks),
+        recommended_action=action,
+        example_traces=_examples(tasks, evidence, own_changes),
+        label=_label(tasks.affected, near, change),
+        evidence=evidence,
     )
-    traces = tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES))
-    return Cause(words, action, traces, _label(affected, known, change))
 
 
-def nearest_change(agent: str, changes: pd.DataFrame, affected: Window, began_by: datetime) -> pd.Series | None:
-    """The change, of the agent or of the whole fleet, that the trouble most likely came with.
+def cause_evidence(
+    tasks: AffectedTasks, known: pd.DataFrame, changes: pd.DataFrame, affected_time: Window, began_by: datetime
+) -> CauseEvidence:
+    """`changes` are those that concern the agent of the tasks."""
+    explaining = explanations(tasks, changes)
+    values = {value for one in explaining[:1] for value in one.values.values()}
+    return CauseEvidence(
+        affected_means=tasks.means,
+        affected=len(tasks.affected),
+        tasks=len(tasks.since),
+        usual_affected=int(tasks.before["affected"].sum()),
+        usual_tasks=len(tasks.before),
+        explanations=explaining,
+        error_types=error_types(tasks) if tasks.trouble is Trouble.FAILING else (),
+        first_failing_steps=first_failing_steps(tasks) if tasks.trouble is Trouble.FAILING else (),
+        slowest_steps=slowest_steps(tasks) if tasks.trouble is Trouble.SLOW else (),
+        changes=nearby_changes(changes, known, affected_time, began_by, values),
+    )
 
-    That is the last one before `began_by`, at most two hours before the affected time. A first bad window may be
-    chance, so where there is none it is the first one after that; later ones are rather attempts to mend it.
-    """
-    near = changes[
-        (changes["time"] >= affected.start - CHANGE_LOOKBACK)
-        & (changes["time"] < affected.end)
-        & (changes["agent"].isna() | (changes["agent"] == agent))
-    ].sort_values("time")
-    earlier = near[near["time"] < began_by]
-    if len(earlier):
-        return earlier.iloc[-1]
-    return near.iloc[0] if len(near) else None
 
-
-def short_error(error_type: str) -> str:
-    """The class of an exception without its modules."""
-    return error_type.rsplit(".", 1)[-1]
+def _examples(tasks: AffectedTasks, evidence: CauseEvidence, changes: pd.DataFrame) -> tuple[str, ...]:
+    """Traces of the first explanation, then others that are affected, each the worst or newest first."""
+    shown = tasks.affected[::-1]
+    if evidence.explanations:
+        explained = with_values(shown, evidence.explanations[0].values, changes)
+        shown = pd.concat([shown[explained], shown[~explained]])
+    return tuple(shown["trace_id"].drop_duplicates().head(EXAMPLES))
 
 
 def _label(affected: pd.DataFrame, known: pd.DataFrame, change: pd.Series | None) -> str:
@@ -162,35 +200,3 @@ def _dominant(affected: pd.DataFrame, column: str) -> str:
     """The value that most of the tasks have; "" where there is none."""
     counts = affected[column].dropna().value_counts()
     return "" if counts.empty or counts.iloc[0] < DOMINANT_SHARE * len(affected) else str(counts.index[0])
-
-
-def _dominant_error(affected: pd.DataFrame) -> str:
-    """'9 of 9 failures are TimeoutError', where one error dominates."""
-    error = _dominant(affected, "error_type")
-    count = (affected["error_type"] == error).sum()
-    return f"{count} of {len(affected)} failures are {short_error(error)}" if error else ""
-
-
-def _shared(affected: pd.DataFrame, known: pd.DataFrame, column: str, noun: str) -> str:
-    """'all on model m', where the affected tasks mostly share a value and the agent's known tasks do not."""
-    value = _dominant(affected, column)
-    if not value or known[column].nunique() < 2:
-        return ""
-    count = (affected[column] == value).sum()
-    return f"{'all' if count == len(affected) else f'{count} of {len(affected)}'} on {noun} {value}"
-
-
-def _change_in_words(change: pd.Series) -> str:
-    kind = {"model": "model change", "prompt": "prompt change"}.get(str(change["kind"]), change["kind"])
-    words = f"after the {kind} of {change['time']:%H:%M} UTC: {change['description']}"
-    if pd.notna(change["from_version"]) and pd.notna(change["to_version"]):
-        words += f" ({change['from_version']} → {change['to_version']})"
-    return words
-
-
-def _slow_part(own: pd.DataFrame) -> str:
-    total = float(own["latency_ms"].sum())
-    if not total:
-        return ""
-    share = 100 * float(own["llm_ms"].sum()) / total
-    return f"{min(share, 100):.0f}% of the time was spent in language-model calls"

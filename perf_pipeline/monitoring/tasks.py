@@ -10,6 +10,8 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
+from perf_pipeline.monitoring.trace_steps import with_steps
+
 ERROR_TYPE = r"^([A-Za-z_][\w.]*(?:Error|Exception|Timeout|Warning|Interrupt|Exit))\b"
 
 
@@ -19,9 +21,11 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
     `owned` comes from `own_spans`, over all spans that may belong to these tasks. Spans know no `task_status`: it
     is missing until `with_task_states` fills it.
     """
-    spans = _count_once(owned.filter(owned.task_span_id.notnull()))
+    steps = with_steps(owned)
+    spans = _count_once(steps.filter(steps.task_span_id.notnull()))
     is_llm, is_tool = spans.kind == "LLM", spans.kind == "TOOL"
     milliseconds = spans.latency_ms.fill_null(0.0)
+    first = [spans.start_time, spans.span_id]
     sums = spans.group_by("trace_id", "task_span_id").aggregate(
         llm_ms=milliseconds.sum(where=is_llm & ~spans.repeats_call).fill_null(0.0),
         tool_ms=milliseconds.sum(where=is_tool).fill_null(0.0),
@@ -34,6 +38,12 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
         called_prompt_tokens=spans.prompt_tokens.sum(where=is_llm & ~spans.repeats_tokens),
         called_completion_tokens=spans.completion_tokens.sum(where=is_llm & ~spans.repeats_tokens),
         called_cost_usd=spans.cost_usd.sum(where=is_llm & ~spans.repeats_cost),
+        tools=spans.tool.fill_null(spans.name).collect(where=is_tool, distinct=True).sort().join("\n"),
+        first_failing_step=spans.step.first(where=spans.error_began, order_by=first),
+        first_failing_kind=spans.kind.first(where=spans.error_began, order_by=first),
+        first_failing_error=_error_type(spans).fill_null("").first(where=spans.error_began, order_by=first),
+        slowest_step=spans.step.first(where=spans.own_ms > 0, order_by=[spans.own_ms.desc(), *first]),
+        slowest_step_ms=spans.own_ms.max(where=spans.own_ms > 0),
         first_session_id=spans.session_id.min(),
         first_task_id=spans.task_id.argmin(spans.start_time, where=spans.task_id.notnull()),
         first_program_version=spans.program_version.argmin(spans.start_time, where=spans.program_version.notnull()),
@@ -43,7 +53,6 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
     )
     tasks = top.join(sums, [top.trace_id == sums.trace_id, top.span_id == sums.task_span_id], rname="sum_{name}")
     ok = tasks.status != "ERROR"
-    noted_type = tasks.status_message.re_extract(ERROR_TYPE, 1).nullif("")
     return tasks.select(
         task_span_id=tasks.span_id,
         trace_id=tasks.trace_id,
@@ -52,7 +61,7 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
         start_time=tasks.start_time,
         end_time=tasks.end_time,
         ok=ok,
-        error_type=ibis.cases((~ok, tasks.error_type.fill_null(noted_type))),
+        error_type=ibis.cases((~ok, _error_type(tasks))),
         error_message=ibis.cases((~ok, tasks.status_message)),
         latency_ms=tasks.latency_ms,
         llm_ms=tasks.llm_ms,
@@ -70,7 +79,18 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
         task_id=tasks.task_id.fill_null(tasks.first_task_id),
         task_status=ibis.null("string"),
         program_version=tasks.program_version.fill_null(tasks.first_program_version),
+        tools=tasks.tools.nullif(""),
+        first_failing_step=tasks.first_failing_step,
+        first_failing_kind=tasks.first_failing_kind,
+        first_failing_error=tasks.first_failing_error.nullif(""),
+        slowest_step=tasks.slowest_step,
+        slowest_step_ms=tasks.slowest_step_ms,
     )
+
+
+def _error_type(spans: ir.Table) -> ir.Column:
+    """The exception recorded, or else the one that the tracer's note begins with."""
+    return spans.error_type.fill_null(spans.status_message.re_extract(ERROR_TYPE, 1).nullif(""))
 
 
 def _count_once(spans: ir.Table) -> ir.Table:

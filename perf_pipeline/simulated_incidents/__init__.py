@@ -1,0 +1,1 @@
+"""Incidents of simulated agents whose causes are known: explanations are measured with them, and analysts taught."""
