@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from perf_pipeline.analyst_commands import analyst_examples
 from perf_pipeline.backtest_command import backtest
 from perf_pipeline.incident_commands import ack, incidents, silence, silences, unsilence
 from perf_pipeline.notify_command import app as notify
@@ -30,6 +31,7 @@ COMMANDS = (
     *(backtest, incidents, ack, silence, silences, unsilence),
     *(approvals, approve, decline, optimizations, cancel, programs, rollback),
     serve,
+    analyst_examples,
 )
 for command in COMMANDS:
     app.command()(command)

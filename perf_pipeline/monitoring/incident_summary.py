@@ -37,11 +37,12 @@ class IncidentSummary:
 
 
 def summary_by_rules(incident: Incident) -> IncidentSummary:
+    """In at most `MOST_WORDS`, where the incident's own names leave room for that."""
     evidence = evidence_in(incident.evidence)
     kind = kind_of_cause(evidence)
-    return IncidentSummary(
-        kind, what_changed(incident), _likely_cause(incident, evidence), advice(incident, evidence, kind)
-    )
+    changed, to_do = what_changed(incident), advice(incident, evidence, kind)
+    summaries = [IncidentSummary(kind, changed, cause, to_do) for cause in _likely_causes(incident, evidence)]
+    return next((one for one in summaries if one.length <= MOST_WORDS), summaries[-1])
 
 
 def what_changed(incident: Incident) -> str:
@@ -53,10 +54,11 @@ def what_changed(incident: Incident) -> str:
     return f"{told} ({sure})." if sure else f"{told}."
 
 
-def _likely_cause(incident: Incident, evidence: CauseEvidence | None) -> str:
-    """The likeliest explanation, and the change right before the onset; else the first step that fails."""
+def _likely_causes(incident: Incident, evidence: CauseEvidence | None) -> list[str]:
+    """The likeliest explanation, and the change right before the onset; else the first step that fails. The longest
+    sentence first."""
     if evidence is None:
-        return _sentence(incident.root_cause)
+        return [_sentence(incident.root_cause)]
     top, change = top_explanation(evidence), change_before(evidence)
     parts = [_explained(top, evidence.affected_means)] if top is not None else []
     if not parts and evidence.first_failing_steps:
@@ -64,7 +66,10 @@ def _likely_cause(incident: Incident, evidence: CauseEvidence | None) -> str:
         parts.append(f"{step.tasks} of {step.of} affected tasks failed first in {step.name}")
     if change is not None and (top is None or "deployment" not in top.values):
         parts.append(_came(change, alone=not parts))
-    return _sentence(", ".join(parts)) if parts else _sentence(incident.root_cause)
+    if not parts:
+        return [_sentence(incident.root_cause)]
+    shortest = [f"likely {named_values(top.values)}"] if top is not None else []
+    return [_sentence(one) for one in (", ".join(parts), parts[0], *shortest)]
 
 
 def _explained(top: Explanation, affected_means: str) -> str:
@@ -87,8 +92,8 @@ def advice(incident: Incident, evidence: CauseEvidence | None, kind: CauseKind) 
     model, tool = values.get("model", "the model"), values.get("tool", "the tool")
     provider, caller = values.get("provider", "the provider"), values.get("parent_agent", "the calling agent")
     return {
-        CauseKind.MODEL: f"Compare the answers of {model} in the example traces; switch models if they are worse.",
-        CauseKind.PROVIDER: f"Check the status of {provider}; route its calls elsewhere meanwhile.",
+        CauseKind.MODEL: f"Compare the answers of {model} in the example traces; then consider another model.",
+        CauseKind.PROVIDER: f"Check the status of {provider}, and switch to another provider until it answers.",
         CauseKind.TOOL: f"Check {tool}: the example traces show what it was asked.",
         CauseKind.PROGRAM: f"Roll {incident.agent} back to its earlier version, then compare the example traces.",
         CauseKind.DEPLOYMENT: "Roll the deployment back, or compare its changes with the example traces.",
