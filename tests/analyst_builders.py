@@ -59,7 +59,7 @@ def fleet_with_analysts(fleet: FleetConfig, base_url: str, **analysts: Any) -> F
         model="openai/simulated-1",
         usd_per_million_input_tokens=0.4,
         usd_per_million_output_tokens=1.6,
-        max_tokens=400,
+        max_tokens=2000,
         api_base=base_url,
         api_key_variable="ANALYST_KEY",
     )
