@@ -22,8 +22,9 @@ Row = tuple[dict[str, str | None], int, int, int, int]
 
 def cells(*rows: Row, reached: tuple[str, ...] = ()) -> Cells:
     frame = pd.DataFrame([{**dict.fromkeys(ATTRIBUTES), **values} for values, *_ in rows], columns=list(ATTRIBUTES))
-    for place, name in enumerate(("affected", "tasks", "usual_affected", "usual_tasks"), start=1):
-        frame[name] = [float(row[place]) for row in rows]
+    counts = [[float(count) for count in numbers] for _, *numbers in rows]
+    for place, name in enumerate(("affected", "tasks", "usual_affected", "usual_tasks")):
+        frame[name] = [numbers[place] for numbers in counts]
     return cells_from(frame, ATTRIBUTES, reached)
 
 

@@ -50,10 +50,10 @@ def evidence_of(tasks: list[Row], type: str = "success_drop", events: pd.DataFra
     return CauseEvidence.model_validate_json(found["cause_evidence"])
 
 
-def a_day(**columns: str) -> list[Row]:
+def a_day() -> list[Row]:
     """40 tasks of the day before, on two models, one in twenty of which failed."""
     return [
-        task(at=-60 * n, ok=n % 20 != 0, trace_id=f"before-{n}", model="old" if n % 2 else "other", **columns)
+        task(at=-60 * n, ok=n % 20 != 0, trace_id=f"before-{n}", model="old" if n % 2 else "other")
         for n in range(1, 41)
     ]
 
@@ -93,7 +93,7 @@ def test_a_version_that_is_new_since_the_onset_explains_what_fails_since() -> No
 
 
 def test_what_hits_all_tasks_alike_is_explained_by_the_error_that_is_new() -> None:
-    before = a_day(first_failing_error="ValueError")
+    before = [row | {"first_failing_error": "ValueError"} for row in a_day()]
     since = [failed(at, "QuotaError", model="old" if at % 2 else "other", trace_id=f"t{at}") for at in range(12)]
     explained = evidence_of(before + since).explanations[0]
     assert explained.values == {"error_type": "QuotaError"}
