@@ -129,6 +129,64 @@ def test_the_type_of_an_error_is_the_exception_recorded_or_else_the_one_noted_fi
     assert [name if pd.notna(name) else None for name in found] == [error_type for _, error_type in examples]
 
 
+def test_the_step_that_failed_first_is_the_deepest_and_not_one_of_those_above_it() -> None:
+    task = one_task(recorded_spans("failed"))
+    deepest = recorded_spans("failed")[-1]
+    assert (task["first_failing_step"], task["first_failing_kind"]) == (deepest["name"], deepest["kind"])
+    assert task["first_failing_error"] == "dspy.utils.exceptions.LMServerError"
+
+
+def test_of_two_errors_the_step_is_that_which_began_first() -> None:
+    rows = [
+        span("t", "top", None, "A", status="ERROR", error_type="Late"),
+        span("t", "first", "top", at=1, status="ERROR", name="search", kind="TOOL"),
+        span("t", "second", "top", at=2, status="ERROR", name="crm", kind="TOOL", error_type="Late"),
+    ]
+    task = one_task(rows)
+    assert (task["first_failing_step"], task["first_failing_kind"]) == ("search", "TOOL")
+    assert pd.isna(task["first_failing_error"]), "the other step's error is not its own"
+
+
+def test_a_task_that_recovered_knows_where_it_had_failed_and_one_without_errors_knows_none() -> None:
+    rows = [span("t", "top", None, "A"), span("t", "call", "top", at=1, status="ERROR", name="search")]
+    assert one_task(rows)["first_failing_step"] == "search"
+    assert one_task([span("t", "top", None, "A")])[["first_failing_step", "first_failing_kind"]].isna().all()
+
+
+def test_the_slowest_step_is_the_one_with_the_longest_time_of_its_own() -> None:
+    rows = [
+        span("t", "top", None, "A", ms=1000, name="A.forward"),
+        span("t", "chain", "top", ms=900, name="chain"),
+        span("t", "call", "chain", kind="LLM", at=0.1, ms=300, name="LM"),
+        span("t", "tool", "chain", kind="TOOL", at=0.5, ms=350, name="search"),
+    ]
+    task = one_task(rows)
+    assert (task["slowest_step"], task["slowest_step_ms"]) == ("search", 350)
+
+
+def test_waiting_for_another_agent_is_the_time_of_the_call_and_not_of_the_caller() -> None:
+    rows = [
+        span("t", "lead", None, "A", ms=1000, name="A.forward"),
+        span("t", "call", "lead", kind="TOOL", ms=900, name="ask"),
+        span("t", "helper", "call", "B", at=0.2, ms=400, name="B.forward"),
+    ]
+    tasks = tasks_of(rows).set_index("agent")
+    assert (tasks.loc["A", "slowest_step"], tasks.loc["A", "slowest_step_ms"]) == ("call of B", 900)
+    assert (tasks.loc["B", "slowest_step"], tasks.loc["B", "slowest_step_ms"]) == ("B.forward", 400)
+
+
+def test_the_tools_that_a_task_called_are_each_named_once() -> None:
+    rows = [
+        span("t", "top", None, "A"),
+        span("t", "1", "top", kind="TOOL", tool="search"),
+        span("t", "2", "top", kind="TOOL", tool="crm"),
+        span("t", "3", "top", kind="TOOL", tool="search"),
+        span("t", "4", "top", kind="TOOL", name="unnamed"),
+    ]
+    assert one_task(rows)["tools"] == "crm\nsearch\nunnamed"
+    assert pd.isna(one_task([span("t", "top", None, "A")])["tools"])
+
+
 def test_a_task_belongs_to_the_window_it_began_in_with_the_spans_that_follow_later() -> None:
     rows = [
         span("t", "top", None, "A", at=1799, ms=5000),

@@ -86,7 +86,7 @@ def left_out(settings: pd.DataFrame) -> tuple[float, float]:
     """Top-1 and top-3 of each half of the cases with the setting that was best on the other half, averaged."""
     found = []
     for chosen_on, tested_on in (("even", "odd"), ("odd", "even")):
-        best = settings.loc[(settings[f"{chosen_on}_top1"] + settings[f"{chosen_on}_top3"]).idxmax()]
+        best = settings.iloc[int(np.argmax(settings[f"{chosen_on}_top1"] + settings[f"{chosen_on}_top3"]))]
         found.append((best[f"{tested_on}_top1"], best[f"{tested_on}_top3"]))
     top1, top3 = np.mean(found, axis=0)
     return float(top1), float(top3)

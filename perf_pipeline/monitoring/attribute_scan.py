@@ -108,16 +108,20 @@ def of_many(p_value: float, looked_at: int) -> float:
 def _scan_statistic(affected: Floats, tasks: Floats, expected: Floats) -> Floats:
     """The logarithm of the likelihood of `affected` of `tasks` at their own rate, over that at the expected one; 0
     where they are no more than expected. For rare ones it is the Poisson statistic a ln(a/e) - (a - e)."""
-    usual = np.clip(expected, 1e-12, tasks * (1 - 1e-12))
-    rest = tasks - affected
+    usual, rest = _possible(expected, tasks), tasks - affected
     statistic = special.xlogy(affected, affected / usual) + special.xlogy(rest, rest / (tasks - usual))
     return np.where(affected > usual, statistic, 0.0)
+
+
+def _possible(expected: Floats, tasks: Floats) -> Floats:
+    """More than none, and where there are tasks not all of them."""
+    return np.maximum(np.minimum(expected, tasks * (1 - 1e-12)), 1e-12)
 
 
 def _added_evidence(affected: Floats, tasks: Floats, expected: Floats) -> float:
     """The same for cells of which one share of the tasks that would have been well is affected, whatever their own
     rates: what hits all tasks does not hit those the more that have often been affected before."""
-    usual = np.maximum(np.minimum(expected, tasks * (1 - 1e-12)), 1e-12)
+    usual = _possible(expected, tasks)
     well = tasks - usual
     hit = np.clip((affected.sum() - usual.sum()) / max(well.sum(), 1e-12), 0, 1 - 1e-12)
     return float((special.xlogy(affected, (usual + hit * well) / usual) + (tasks - affected) * np.log1p(-hit)).sum())

@@ -14,6 +14,9 @@ CHANGE_LOOKBACK = timedelta(hours=2)
 SHOWN = 5
 FIRST_USE = "first use"
 VERSIONED = {"model": "model", "program_version": "version"}
+ENOUGH_BEFORE = 10
+"""With fewer tasks before it, a model or version may only not have had its turn."""
+
 IN_USE = 0.1
 """A model or version counts as changed to where at least this share of the tasks since the onset use it."""
 
@@ -85,7 +88,7 @@ def _first_uses(tasks: pd.DataFrame, affected: Window) -> list[NearbyChange]:
         for value, time in named.groupby(column)["start_time"].min().items():
             before = named.loc[named["start_time"] < time, column]
             used = (now[column] == value).sum() >= max(IN_USE * len(now), 1)
-            if time < affected.start - CHANGE_LOOKBACK or before.empty or not used:
+            if time < affected.start - CHANGE_LOOKBACK or len(before) < ENOUGH_BEFORE or not used:
                 continue
             found.append(
                 NearbyChange(
