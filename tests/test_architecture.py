@@ -20,8 +20,11 @@ PACKAGES = ("perf_pipeline", "dspy_modules", "resources")
 PURE = ("perf_pipeline.monitoring", "perf_pipeline.optimization", "perf_pipeline.notifications")
 DECLARATIONS = (
     "perf_pipeline.fleet",
+    "perf_pipeline.fleet_detection",
+    "perf_pipeline.fleet_metrics",
     "perf_pipeline.fleet_model",
     "perf_pipeline.fleet_people",
+    "perf_pipeline.fleet_sql",
     "perf_pipeline.fleet_targets",
     "perf_pipeline.message",
     "perf_pipeline.records",
@@ -230,7 +233,7 @@ def refuse_the_network(event, arguments):
 sys.addaudithook(refuse_the_network)
 from perf_pipeline.definitions import defs
 definitions = defs()
-assert len(definitions.resolve_all_asset_specs()) == 13
+assert len(definitions.resolve_all_asset_specs()) == 14
 print(sorted(name for name in {HEAVY} if name in sys.modules))
 """
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from perf_pipeline.fleet import Severity
-from perf_pipeline.monitoring.findings import FAMILIES, Finding
+from perf_pipeline.monitoring.disagreement_causes import WHERE_TO_LOOK
+from perf_pipeline.monitoring.findings import FAMILIES, Finding, family_of
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import ANOMALIES
 
@@ -101,15 +102,17 @@ def explain(
     if finding.type == "data_gap":
         return Cause(finding.reason, action, ())
     own = known[(known["start_time"] >= affected_time.start) & (known["start_time"] < affected_time.end)]
-    family = FAMILIES[finding.type]
+    family = family_of(finding.type)
     if family == "latency":
         affected = own.sort_values("latency_ms", ascending=False)
         first = _slow_part(own)
     elif family == "cost":
         affected = own.sort_values(["cost_usd", "prompt_tokens"], ascending=False)
         first = ""
-    elif family in ("traffic", "surge"):
-        affected, first = own[:0], ""
+    elif finding.type == "unnoticed_failures":
+        affected, first = own[~own["ok"] & own["span_ok"].fillna(False).astype(bool)], WHERE_TO_LOOK[finding.type]
+    elif finding.type not in FAMILIES or finding.type in WHERE_TO_LOOK or family in ("traffic", "surge"):
+        affected, first = own[:0], WHERE_TO_LOOK.get(finding.type, "")
     else:
         affected = own[~own["ok"]] if (~own["ok"]).any() else own[own["error_count"] > 0]
         first = _dominant_error(affected)
@@ -118,7 +121,7 @@ def explain(
     change = nearest_change(finding.agent, changes, affected_time, began_by)
     parts = (common, _change_in_words(change) if change is not None else "")
     words = "; ".join(part for part in parts if part) or (
-        NO_CHANGE_KNOWN if family in ("traffic", "surge") else NO_CULPRIT
+        NO_CHANGE_KNOWN if finding.type not in FAMILIES or family in ("traffic", "surge") else NO_CULPRIT
     )
     traces = tuple(affected["trace_id"].drop_duplicates().head(EXAMPLES))
     return Cause(words, action, traces, _label(affected, known, change))
