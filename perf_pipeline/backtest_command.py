@@ -122,14 +122,14 @@ def _replay_history(
     *,
     as_json: bool,
 ) -> None:
+    from perf_pipeline.metric_history import read_metrics
     from perf_pipeline.monitoring.backtest import history_report
-    from perf_pipeline.tables import AGENT_METRICS
     from resources.lake import Lake
     from resources.ledger import Ledger
 
     since, until = (None if time is None else time.replace(tzinfo=UTC) for time in period)
     since, until = since or fleet.history_start_utc, until or datetime.now(UTC)
-    metrics = Lake(settings.lake_url).read(AGENT_METRICS, since, until)
+    metrics = read_metrics(Lake(settings.lake_url), fleet, since, until)
     if metrics.empty:
         raise BacktestError(
             f"There are no agent_metrics in {settings.home} between {since:%Y-%m-%d} and {until:%Y-%m-%d}: name the "

@@ -20,6 +20,7 @@ CLOCKS_AGREE = "clocks_agree"
 AGENTS_KNOWN = "agents_known"
 SPANS_OWNED = "spans_owned"
 FLEET_AT_WORK = "fleet_at_work"
+CUSTOM_METRICS_COMPUTED = "custom_metrics_computed"
 
 MAX_UNOWNED_SHARE = 0.2
 
@@ -76,6 +77,10 @@ def fleet_at_work_result(metrics: pd.DataFrame) -> dg.AssetCheckResult:
     idle = judged.groupby("window_start")["tasks"].sum()
     problems = [f"No agent did anything in the window {start:%Y-%m-%d %H:%M} UTC." for start in idle[idle == 0].index]
     return _result(FLEET_AT_WORK, problems, dg.AssetCheckSeverity.WARN)
+
+
+def custom_metrics_computed_result(problems: Sequence[str]) -> dg.AssetCheckResult:
+    return _result(CUSTOM_METRICS_COMPUTED, problems, dg.AssetCheckSeverity.WARN)
 
 
 def _result(name: str, problems: Sequence[str], severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:

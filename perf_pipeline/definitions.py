@@ -12,6 +12,7 @@ from perf_pipeline.assets.agent_metrics import agent_metrics_asset
 from perf_pipeline.assets.agent_tasks import agent_tasks_asset
 from perf_pipeline.assets.anomalies import anomalies_asset
 from perf_pipeline.assets.change_events import change_events_asset
+from perf_pipeline.assets.custom_metrics import custom_metrics_asset
 from perf_pipeline.assets.daily_summary import daily_summary_asset
 from perf_pipeline.assets.detector_states import detector_states_asset
 from perf_pipeline.assets.incident_analyses import incident_analyses_asset
@@ -48,6 +49,7 @@ def build_defs(fleet: FleetConfig, resources: Mapping[str, object]) -> dg.Defini
                 task_states_asset(fleet),
                 change_events_asset(fleet),
                 agent_tasks_asset(fleet),
+                custom_metrics_asset(fleet),
                 agent_metrics_asset(fleet),
                 detector_states_asset(fleet),
                 anomalies_asset(fleet),

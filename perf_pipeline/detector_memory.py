@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.metric_history import metrics_written, read_metrics
 from perf_pipeline.monitoring.detector_states import replay_states
 from perf_pipeline.monitoring.detectors.fleet_memory import FleetMemory, restored
 from perf_pipeline.monitoring.detectors.registry import detectors
 from perf_pipeline.monitoring.snapshots import usable_snapshot
-from perf_pipeline.tables import AGENT_METRICS, DETECTOR_STATES
+from perf_pipeline.tables import DETECTOR_STATES
 from resources.lake import Lake
 
 LOOKBACK = timedelta(days=35)
@@ -35,15 +36,15 @@ def memory_before(
     should stand in each of these windows.
     """
     since = first - LOOKBACK
-    metrics_written = lake.written(AGENT_METRICS, since, first)
-    snapshot = usable_snapshot(metrics_written, lake.written(DETECTOR_STATES, since, first), first)
+    written = metrics_written(lake, fleet, since, first)
+    snapshot = usable_snapshot(written, lake.written(DETECTOR_STATES, since, first), first)
     memory = _stored_memory(snapshot, lake, fleet) if snapshot else None
     start = since if snapshot is None or memory is None else snapshot + fleet.window
     # Most cycles have nothing to replay, and an installation younger than the lookback has not had these windows.
-    start = min((window for window in metrics_written if window >= start), default=first)
+    start = min((window for window in written if window >= start), default=first)
     while start < first:
         end = min(start + PORTION, first)
-        memory = replay_states(lake.read(AGENT_METRICS, start, end), memory, fleet, on_stale)
+        memory = replay_states(read_metrics(lake, fleet, start, end), memory, fleet, on_stale)
         start = end
     return memory
 
@@ -51,4 +52,6 @@ def memory_before(
 def _stored_memory(snapshot: datetime, lake: Lake, fleet: FleetConfig) -> FleetMemory | None:
     """The memory stored in a window; None where another version of the detectors wrote it."""
     table = DETECTOR_STATES.view("agent", "finding", "layout", "memory")
-    return restored(lake.read(table, snapshot, snapshot + fleet.window), detectors(fleet.detection, fleet.window))
+    return restored(
+        lake.read(table, snapshot, snapshot + fleet.window), detectors(fleet.detection, fleet.window, fleet.metrics)
+    )

@@ -16,73 +16,16 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from perf_pipeline.fleet_analysts import PERFORMANCE_AGENT, AnalystsConfig
-from perf_pipeline.fleet_model import Approval, FleetModel, Hours, Percent, Positive, Severity
+from perf_pipeline.fleet_detection import DetectionPolicy, Rule
+from perf_pipeline.fleet_metrics import MetricConfig
+from perf_pipeline.fleet_model import Approval, FleetModel, Hours, Percent, Positive
+from perf_pipeline.fleet_model import Severity as Severity
 from perf_pipeline.fleet_people import ApprovalsConfig, NotificationsConfig
 from perf_pipeline.fleet_targets import NEEDS_REFLECTION, ModelConfig, OptimizerName, TargetConfig
 
 
 class FleetError(ValueError):
     """fleet.yaml cannot be used. The message names the file, the key, the value and what was expected."""
-
-
-class SeveritySteps(FleetModel):
-    """The effect from which a finding is of each severity; below `medium` it is low."""
-
-    medium: Positive
-    high: Positive
-    critical: Positive
-
-    @model_validator(mode="after")
-    def _steps_rise(self) -> SeveritySteps:
-        if not self.medium <= self.high <= self.critical:
-            raise ValueError("the steps must rise: medium ≤ high ≤ critical")
-        return self
-
-    def of(self, effect: float) -> Severity:
-        if effect >= self.critical:
-            return Severity.CRITICAL
-        if effect >= self.high:
-            return Severity.HIGH
-        if effect >= self.medium:
-            return Severity.MEDIUM
-        return Severity.LOW
-
-
-class DropPolicy(FleetModel):
-    """A fall in points: of the success rate, or of the score."""
-
-    min_drop: Percent
-    severity: SeveritySteps
-
-
-class SuccessDropPolicy(DropPolicy):
-    critical_below: Percent
-
-
-class RatioPolicy(FleetModel):
-    """A rise to so many times the baseline; for `traffic_drop`, a fall to the baseline divided by so much."""
-
-    min_ratio: Annotated[float, Field(gt=1)]
-    severity: SeveritySteps
-
-
-class DetectionPolicy(FleetModel):
-    """When a change is a finding. `false_alarms_per_agent_week` bounds them for all metrics of an agent together."""
-
-    false_alarms_per_agent_week: Annotated[float, Field(gt=0, le=100)]
-    memory_days: Annotated[float, Field(gt=0, le=90)]
-    assumed_success_rate: Annotated[float, Field(gt=0, lt=100)]
-    new_normal_days: Annotated[float, Field(gt=0, le=90)]
-    reopen_within_hours: Hours
-    success_drop: SuccessDropPolicy
-    error_spike: RatioPolicy
-    log_error_spike: RatioPolicy
-    latency_increase: RatioPolicy
-    cost_spike: RatioPolicy
-    token_spike: RatioPolicy
-    traffic_drop: RatioPolicy
-    traffic_surge: RatioPolicy
-    score_drop: DropPolicy
 
 
 class ScoreWeights(FleetModel):
@@ -149,6 +92,7 @@ class FleetConfig(FleetModel):
     sources: SourcesConfig = SourcesConfig()
     score_weights: ScoreWeights
     detection: DetectionPolicy
+    metrics: tuple[MetricConfig, ...] = ()
     optimization_policies: dict[str, OptimizationPolicy]
     cool_down_hours: Hours
     monthly_budget_usd: Positive
@@ -206,6 +150,18 @@ class FleetConfig(FleetModel):
             raise ValueError(f"analysts: model is {name!r}; models has {', '.join(self.models) or 'none'}")
         if PERFORMANCE_AGENT not in self.agent_names:
             raise ValueError(f"analysts: list {PERFORMANCE_AGENT} under agents, for its calls are watched like others'")
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_agree(self) -> FleetConfig:
+        names = [metric.name for metric in self.metrics]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"metrics: {', '.join(twice)} is listed twice")
+        for metric in self.metrics:
+            strangers = sorted(set(metric.agents) - set(self.agent_names))
+            if strangers:
+                raise ValueError(f"metrics: {metric.name} names the agents {', '.join(strangers)}, which agents lacks")
         return self
 
     @model_validator(mode="after")
@@ -267,6 +223,14 @@ class FleetConfig(FleetModel):
 
     def agent(self, name: str) -> AgentConfig | None:
         return next((agent for agent in self.agents if agent.name == name), None)
+
+    def metric(self, name: str) -> MetricConfig | None:
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+    def rule(self, finding: str) -> Rule:
+        """When a change is a finding of this type, as a detector names it: built in, or the name of a metric."""
+        metric = self.metric(finding)
+        return getattr(self.detection, finding) if metric is None else metric.rule
 
     def optimization_policy(self, agent: AgentConfig) -> OptimizationPolicy:
         return self.optimization_policies[agent.policy]

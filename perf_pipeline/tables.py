@@ -20,6 +20,7 @@ NUMBER = "float64"
 COUNT = "int64"
 OPTIONAL_COUNT = "Int64"
 FLAG = "bool"
+OPTIONAL_FLAG = "boolean"
 BYTES = pd.ArrowDtype(pyarrow.binary())
 
 
@@ -228,6 +229,8 @@ AGENT_TASKS = _table(
         "task_id": _column(TEXT, "agent_state.id, where the agent stamps it", nullable=True),
         "task_status": _column(TEXT, "agent_state.status of the row with that id", nullable=True),
         "program_version": _column(TEXT, "Version of the agent's program", nullable=True),
+        # Nullable for the files that were written before it was told.
+        "span_ok": _column(OPTIONAL_FLAG, "Whether its topmost span ended without an error", nullable=True),
         # These six are missing in the files that were written before they were told.
         "tools": _column(TEXT, "Tools that it called, one a line, in alphabetical order", nullable=True),
         "first_failing_step": _column(TEXT, "Step in which its first error began; missing for none", nullable=True),
@@ -237,6 +240,23 @@ AGENT_TASKS = _table(
         "slowest_step_ms": _column(NUMBER, "That time, in milliseconds", nullable=True, at_least=0),
     },
     key=["trace_id", "task_span_id"],
+)
+
+CUSTOM_METRICS = _table(
+    "custom_metrics",
+    "The metrics of fleet.yaml: one row a metric, agent and window in which the agent did something.",
+    "window_start",
+    {
+        "window_start": _column(TIME, "Start of the window (UTC)"),
+        "agent": _column(TEXT, "Agent"),
+        "metric": _column(TEXT, "Its name in fleet.yaml"),
+        "value": _column(NUMBER, "Its value, in its unit; missing where there is none", nullable=True),
+        "unit": _column(TEXT, "The unit, as fleet.yaml says it"),
+        "tasks": _column(COUNT, "Tasks that the value rests on; of an annotation those that have one", at_least=0),
+        "definition": _column(TEXT, "Names what fleet.yaml said it is when it was computed"),
+        "error": _column(TEXT, "Why it could not be computed, as a sentence", nullable=True),
+    },
+    key=["window_start", "agent", "metric"],
 )
 
 AGENT_METRICS = _table(
@@ -268,6 +288,26 @@ AGENT_METRICS = _table(
         "score": _column(NUMBER, "Performance score, 0 to 100", nullable=True, at_least=0, at_most=100),
         "trend": _column(TEXT, "improving, stable, degrading or unknown (too little history)"),
         "complete": _column(FLAG, "Whether the window is closed and its spans were read completely"),
+        # Missing where a system that is compared was not read, and in files written before they were counted.
+        "unnoticed_failures": _column(
+            OPTIONAL_COUNT,
+            "Tasks that agent_state calls failed and whose spans show no error",
+            nullable=True,
+            at_least=0,
+        ),
+        "finished_rows": _column(
+            OPTIONAL_COUNT,
+            "Rows of agent_state that finished in the window and whose spans must have been read",
+            nullable=True,
+            at_least=0,
+        ),
+        "missing_traces": _column(OPTIONAL_COUNT, "Those that no span belongs to", nullable=True, at_least=0),
+        "unseen_errors": _column(
+            OPTIONAL_COUNT,
+            "Log lines of severity error, written while no task of the agent was failing",
+            nullable=True,
+            at_least=0,
+        ),
     },
     key=["window_start", "agent"],
 )
@@ -423,6 +463,7 @@ TABLES: dict[str, Table] = {
         TASK_STATES,
         CHANGE_EVENTS,
         AGENT_TASKS,
+        CUSTOM_METRICS,
         AGENT_METRICS,
         DETECTOR_STATES,
         ANOMALIES,

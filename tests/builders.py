@@ -200,6 +200,7 @@ def metrics_row(
         "score": 90.0 if tasks else math.nan,
         "trend": "stable",
         "complete": True,
+        **dict.fromkeys(("unnoticed_failures", "finished_rows", "missing_traces", "unseen_errors"), pd.NA),
     } | columns
 
 

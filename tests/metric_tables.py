@@ -207,11 +207,11 @@ def events(said: pd.DataFrame) -> list[tuple[int, str]]:
 
 def observation(agents: int = 1, **measured: Any) -> Observation:
     """Window 0 of all agents; numbers stand for all of them, and what is not named was not measured."""
-    names = [field.name for field in fields(Observation)][3:]
+    names = [field.name for field in fields(Observation) if field.name != "custom"][3:]
     values = {name: np.broadcast_to(np.asarray(measured.pop(name, np.nan), float), agents).copy() for name in names}
     assert not measured
     values["changed"] = values["changed"] > 0
-    return Observation(FIRST, HOUR, np.ones(agents, dtype=bool), **values)
+    return Observation(FIRST, HOUR, np.ones(agents, dtype=bool), **values)  # pyright: ignore[reportArgumentType]
 
 
 def knowing(model: Model, agents: int = 1, **sums: float) -> np.ndarray:

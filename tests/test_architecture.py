@@ -21,8 +21,11 @@ PURE = ("perf_pipeline.monitoring", "perf_pipeline.optimization", "perf_pipeline
 DECLARATIONS = (
     "perf_pipeline.fleet",
     "perf_pipeline.fleet_analysts",
+    "perf_pipeline.fleet_detection",
+    "perf_pipeline.fleet_metrics",
     "perf_pipeline.fleet_model",
     "perf_pipeline.fleet_people",
+    "perf_pipeline.fleet_sql",
     "perf_pipeline.fleet_targets",
     "perf_pipeline.message",
     "perf_pipeline.records",
@@ -232,7 +235,7 @@ def refuse_the_network(event, arguments):
 sys.addaudithook(refuse_the_network)
 from perf_pipeline.definitions import defs
 definitions = defs()
-assert len(definitions.resolve_all_asset_specs()) == 14
+assert len(definitions.resolve_all_asset_specs()) == 15
 print(sorted(name for name in {HEAVY} if name in sys.modules))
 """
 

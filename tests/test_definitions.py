@@ -57,13 +57,14 @@ def test_the_graph_leads_from_telemetry_to_decisions(definitions: dg.Definitions
         "task_states": set(),
         "change_events": set(),
         "agent_tasks": {"raw_spans", "task_states"},
-        "agent_metrics": {"agent_tasks", "raw_logs", "change_events"},
+        "custom_metrics": {"agent_tasks"},
+        "agent_metrics": {"agent_tasks", "custom_metrics", "raw_logs", "task_states", "change_events"},
         "detector_states": {"agent_metrics"},
         "anomalies": {"detector_states", "agent_tasks", "change_events"},
         "optimization_decisions": {"agent_metrics", "anomalies", "task_counts"},
         "optimization_runs": {"optimization_decisions"},
-        "daily_summary": {"agent_metrics", "anomalies", "optimization_decisions"},
-        "weekly_summary": {"agent_metrics", "anomalies", "optimization_decisions"},
+        "daily_summary": {"custom_metrics", "agent_metrics", "anomalies", "optimization_decisions"},
+        "weekly_summary": {"custom_metrics", "agent_metrics", "anomalies", "optimization_decisions"},
     }
 
 

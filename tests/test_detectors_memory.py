@@ -173,9 +173,28 @@ def test_a_memory_of_another_layout_is_refused() -> None:
     assert restored(rows, DETECTORS) is None
 
 
-def test_a_memory_of_other_detectors_is_refused() -> None:
+def test_a_detector_that_was_added_since_begins_without_a_memory_and_the_others_keep_theirs() -> None:
+    whole = whole_replay()
+    rows = stored(whole, DETECTORS)
+    back = restored(rows[rows["finding"] != "score_drop"], DETECTORS)
+    assert back is not None
+    score = [detector.finding for detector in DETECTORS].index("score_drop")
+    assert (back.records["windows"][score] == 0).all()
+    others = np.arange(len(DETECTORS)) != score
+    assert back.records[others].tobytes() == whole.records[others].tobytes()
+
+
+def test_rows_of_detectors_that_are_no_more_are_left_out() -> None:
     rows = stored(whole_replay(), DETECTORS)
-    assert restored(rows[rows["finding"] != "score_drop"], DETECTORS) is None
+    assert_same(taken_up_again(whole_replay()), whole_replay())
+    gone = restored(pd.concat([rows, rows[:3].assign(finding="gone")]), DETECTORS)
+    assert gone is not None
+    assert_same(gone, whole_replay())
+
+
+def test_a_memory_of_none_of_the_detectors_is_refused() -> None:
+    rows = stored(whole_replay(), DETECTORS)
+    assert restored(rows.assign(finding="another"), DETECTORS) is None
 
 
 def test_a_memory_in_which_an_agent_is_incomplete_is_refused() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from perf_pipeline.fleet import Approval, FleetConfig, FleetError, Severity, SeveritySteps, load_fleet
+from perf_pipeline.fleet import Approval, FleetConfig, FleetError, Severity, load_fleet
+from perf_pipeline.fleet_detection import SeveritySteps
 
 SHIPPED = Path(__file__).parent.parent / "fleet.yaml"
 

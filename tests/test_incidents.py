@@ -155,8 +155,9 @@ def test_findings_of_one_family_are_one_incident_and_those_of_another_their_own(
     for order in (rows, rows[::-1]):
         assert [(one.family, one.type, one.also) for one in incidents(order, judged(range(3)))] == [
             ("cost", "cost_spike", ("token_spike",)),
+            ("disagreement", "unnoticed_failures", ("missing_traces",)),
             ("latency", "latency_increase", ()),
-            ("reliability", "success_drop", ("error_spike", "log_error_spike")),
+            ("reliability", "success_drop", ("error_spike", "log_error_spike", "unseen_errors")),
             ("score", "score_drop", ()),
             ("surge", "traffic_surge", ()),
             ("traffic", "silence", ("traffic_drop",)),

@@ -1,7 +1,7 @@
 """daily_summary: a day of the team's clock, summed up per agent and put into the outbox."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -12,19 +12,21 @@ from perf_pipeline.attention_now import attention_now
 from perf_pipeline.checks import schema_result, schema_spec
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_people import NotificationKind
+from perf_pipeline.metric_history import custom_values
 from perf_pipeline.monitoring.completeness import completeness
 from perf_pipeline.monitoring.daily import day_of_key, findings_of, summarize_day
 from perf_pipeline.monitoring.fleet_facts import facts_of_day
 from perf_pipeline.monitoring.incident_times import incidents_in
+from perf_pipeline.monitoring.metric_standings import standings, uncomputed
 from perf_pipeline.monitoring.score_series import scores_in_parts
-from perf_pipeline.monitoring.windows import windows_between
+from perf_pipeline.monitoring.windows import Window, windows_between
 from perf_pipeline.notifications.daily_message import BARS_A_DAY, DayReport, Insight, daily_summary_message
 from perf_pipeline.notifications.outbox import to_targets
 from perf_pipeline.notifications.plain_text import plain_text
 from perf_pipeline.notifications.routing import targets_of
 from perf_pipeline.optimization.standing import budget_at_end, latest_requests, standing_of
 from perf_pipeline.partitions import days_partitions
-from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, DAILY_SUMMARY, OPTIMIZATION_DECISIONS
+from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, CUSTOM_METRICS, DAILY_SUMMARY, OPTIMIZATION_DECISIONS
 from resources.lake import Lake, LakeResource
 from resources.ledger import Ledger, LedgerResource
 from resources.sources import SpanSource
@@ -49,7 +51,7 @@ def daily_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         check_specs=[schema_spec(DAILY_SUMMARY)],
         deps=[
             dg.AssetDep(table.name, partition_mapping=days_around)
-            for table in (AGENT_METRICS, ANOMALIES, OPTIMIZATION_DECISIONS)
+            for table in (CUSTOM_METRICS, AGENT_METRICS, ANOMALIES, OPTIMIZATION_DECISIONS)
         ],
     )
     def daily_summary(
@@ -126,6 +128,8 @@ def day_report(
     incidents = incidents_in(day, book.incidents(day.start))
     requests = book.optimization_requests()
     runs = {run.request_id: run for run in book.optimization_runs()}
+    before = Window(day.start - timedelta(days=1), day.start)
+    values = custom_values(store, fleet, before.start, day.end)
     summary = summarize_day(day, metrics, found, incidents, requests, fleet.agent_names)
     closed = windows_between(max(day.start, fleet.history_start_utc), min(day.end, now), fleet.window)
     report = DayReport(
@@ -141,7 +145,8 @@ def day_report(
         optimizations=[standing_of(one, fleet, runs) for one in latest_requests(requests, day.start, day.end).values()],
         budget=budget_at_end(requests, runs.values(), day.end, fleet),
         sources=completeness(book.health(day.start, day.end), closed),
-        attention=attention_now(book, now),
+        attention=replace(attention_now(book, now), uncomputed=uncomputed(values, day, fleet.metrics)),
         drawn=agents_to_draw(summary),
+        metrics=standings(values, day, before, fleet.metrics),
     )
     return report, metrics

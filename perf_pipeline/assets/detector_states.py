@@ -1,5 +1,6 @@
 """detector_states: the evidence on every metric of every agent, and what the detectors remember of them."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -10,6 +11,7 @@ from perf_pipeline.assets.window_asset import markdown, window_asset, windows_of
 from perf_pipeline.checks import refused_result
 from perf_pipeline.detector_memory import memory_before
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.metric_history import read_metrics
 from perf_pipeline.monitoring.detector_states import replay_states
 from perf_pipeline.tables import AGENT_METRICS, DETECTOR_STATES
 from resources.lake import Lake, LakeResource
@@ -46,7 +48,7 @@ def detector_states_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
 
         memory = memory_before(windows[0].start, store, fleet, write)
         replayed = len(rewritten)
-        metrics = store.read(AGENT_METRICS, windows[0].start, windows[-1].end)
+        metrics = read_metrics(store, fleet, windows[0].start, windows[-1].end)
         replay_states(metrics, memory, fleet, write)
         newest = store.read(VERDICTS, windows[-1].start, windows[-1].end)
         return dg.MaterializeResult(
@@ -55,7 +57,7 @@ def detector_states_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
                 "earlier windows brought up to date": replayed,
                 "open": int(newest["phase"].isin(["open", "recovering"]).sum()),
                 "pending": int((newest["phase"] == "pending").sum()),
-                "findings": _pictures(store, newest, windows[-1].end),
+                "findings": _pictures(store, newest, windows[-1].end, {one.name: one.unit for one in fleet.metrics}),
                 "newest window": markdown(_at_a_glance(newest)),
             },
             check_results=[refused_result(problems)],
@@ -78,7 +80,7 @@ def _at_a_glance(newest: pd.DataFrame) -> pd.DataFrame:
     return ordered.assign(findings=phases).reset_index().rename_axis(columns=None)
 
 
-def _pictures(store: Lake, newest: pd.DataFrame, end: datetime) -> dg.MarkdownMetadataValue:
+def _pictures(store: Lake, newest: pd.DataFrame, end: datetime, units: Mapping[str, str]) -> dg.MarkdownMetadataValue:
     """The worst open or pending finding of each agent, for a few agents."""
     told = newest[newest["phase"] != "quiet"].sort_values("evidence_nats", ascending=False)
     told = told.drop_duplicates("agent").head(PLOTTED_AGENTS)
@@ -89,5 +91,5 @@ def _pictures(store: Lake, newest: pd.DataFrame, end: datetime) -> dg.MarkdownMe
     parts = []
     for agent, finding in zip(told["agent"], told["finding"], strict=True):
         own = history[(history["agent"] == agent) & (history["finding"] == finding)]
-        parts.append(plot_markdown(own.sort_values("window_start")))
+        parts.append(plot_markdown(own.sort_values("window_start"), units))
     return dg.MetadataValue.md("\n\n".join(parts))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -20,7 +22,12 @@ TITLES = {
     "tokens_per_task": "tokens a task",
     "tasks": "tasks a window",
     "score": "score",
+    "unnoticed_failures": "failures that no span shows, % of the tasks",
+    "missing_traces": "finished tasks without a trace, %",
+    "unseen_errors": "error lines a task while none was failing",
 }
+"""Of the built-in metrics. One of fleet.yaml is told by its name and unit."""
+
 PHASE_COLOURS = {"pending": "#f2c14e", "open": "#d64545", "recovering": "#7b61a8"}
 """Told apart by people who do not see red and green alike, too."""
 
@@ -32,27 +39,36 @@ SIZE_INCHES, DOTS_PER_INCH, COLOURS = (7.6, 2.3), 90, 48
 SHORTEST_AXIS = pd.Timedelta(hours=6)
 
 
-def plot_markdown(states: pd.DataFrame) -> str:
+NO_UNITS: Mapping[str, str] = MappingProxyType({})
+
+
+def title(metric: str, units: Mapping[str, str]) -> str:
+    """`units` are those of the metrics of fleet.yaml, by name."""
+    known = TITLES.get(metric)
+    return known or ", ".join(part for part in (metric, units.get(metric, "")) if part)
+
+
+def plot_markdown(states: pd.DataFrame, units: Mapping[str, str] = NO_UNITS) -> str:
     """The picture of `plot_png` as an image that stands in the Markdown itself."""
-    agent, metric = states["agent"].iloc[0], TITLES[states["metric"].iloc[0]]
-    return f"![{agent}: {metric}](data:image/png;base64,{base64.b64encode(plot_png(states)).decode()})"
+    agent, metric = states["agent"].iloc[0], title(str(states["metric"].iloc[0]), units)
+    return f"![{agent}: {metric}](data:image/png;base64,{base64.b64encode(plot_png(states, units)).decode()})"
 
 
-def plot_png(states: pd.DataFrame) -> bytes:
+def plot_png(states: pd.DataFrame, units: Mapping[str, str] = NO_UNITS) -> bytes:
     """Rows of `tables.DETECTOR_STATES` of one agent and finding, in order of time, as a PNG."""
     from matplotlib.figure import Figure
     from PIL import Image
 
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
     axes = figure.subplots()
-    _draw(axes, states)
+    _draw(axes, states, title(str(states["metric"].iloc[0]), units))
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     Image.open(drawn).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
     return small.getvalue()
 
 
-def _draw(axes: Axes, states: pd.DataFrame) -> None:
+def _draw(axes: Axes, states: pd.DataFrame, named: str) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import MaxNLocator
 
@@ -79,9 +95,11 @@ def _draw(axes: Axes, states: pd.DataFrame) -> None:
         float(value.max()) if value.notna().any() else 0.0, float(expected.max()) if expected.notna().any() else 0.0
     )
     # The band of a quiet hour may reach far above all that was seen: the picture is about the values.
-    axes.set_ylim(0, 105 if metric in ("success_rate", "score") else max(1.35 * top, 1e-9))
+    values = pd.concat([value, expected]).dropna()
+    bottom = min(0.0, 1.35 * float(values.min())) if len(values) else 0.0
+    axes.set_ylim(bottom, 105 if metric in ("success_rate", "score") else max(1.35 * top, 1e-9))
     axes.set_xlim(min(times.iloc[0] - length, times.iloc[-1] - SHORTEST_AXIS), times.iloc[-1] + length)
-    axes.set_title(f"{states['agent'].iloc[0]}: {TITLES[metric]}", loc="left", fontsize=10)
+    axes.set_title(f"{states['agent'].iloc[0]}: {named}", loc="left", fontsize=10)
     locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))

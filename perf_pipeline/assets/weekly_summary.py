@@ -1,5 +1,6 @@
 """weekly_summary: a week of the team's clock beside the week before, put into the outbox."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -9,8 +10,10 @@ from perf_pipeline.attention_now import attention_now
 from perf_pipeline.checks import schema_result, schema_spec
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_people import NotificationKind
+from perf_pipeline.metric_history import custom_values
 from perf_pipeline.monitoring.completeness import completeness
 from perf_pipeline.monitoring.incident_times import incidents_in
+from perf_pipeline.monitoring.metric_standings import standings, uncomputed
 from perf_pipeline.monitoring.score_series import scores_in_parts
 from perf_pipeline.monitoring.weekly import WEEK, summarize_week, week_before, week_of_key
 from perf_pipeline.monitoring.windows import windows_between
@@ -20,7 +23,7 @@ from perf_pipeline.notifications.routing import targets_of
 from perf_pipeline.notifications.weekly_message import BARS_A_WEEK, WeekReport, weekly_summary_message
 from perf_pipeline.optimization.standing import budget_at_end, requests_in, standing_of
 from perf_pipeline.partitions import weeks_partitions
-from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, OPTIMIZATION_DECISIONS, WEEKLY_SUMMARY
+from perf_pipeline.tables import AGENT_METRICS, ANOMALIES, CUSTOM_METRICS, OPTIMIZATION_DECISIONS, WEEKLY_SUMMARY
 from resources.lake import Lake, LakeResource
 from resources.ledger import Ledger, LedgerResource
 
@@ -46,7 +49,7 @@ def weekly_summary_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         check_specs=[schema_spec(WEEKLY_SUMMARY)],
         deps=[
             dg.AssetDep(table.name, partition_mapping=weeks_around)
-            for table in (AGENT_METRICS, ANOMALIES, OPTIMIZATION_DECISIONS)
+            for table in (CUSTOM_METRICS, AGENT_METRICS, ANOMALIES, OPTIMIZATION_DECISIONS)
         ],
     )
     def weekly_summary(
@@ -89,6 +92,7 @@ def week_report(key: str, store: Lake, book: Ledger, fleet: FleetConfig, now: da
     """What is known at `now` of the week whose first day `key` names on the team's clock."""
     week, before = week_of_key(key, fleet.timezone), week_before(key, fleet.timezone)
     metrics = store.read(SUMMED_UP, before.start, week.end)
+    values = custom_values(store, fleet, before.start, week.end)
     incidents = incidents_in(week, book.incidents(week.start))
     requests = book.optimization_requests()
     runs = {run.request_id: run for run in book.optimization_runs()}
@@ -103,5 +107,6 @@ def week_report(key: str, store: Lake, book: Ledger, fleet: FleetConfig, now: da
         optimizations=[standing_of(one, fleet, runs) for one in requests_in(requests, week.start, week.end)],
         budget=budget_at_end(requests, runs.values(), week.end, fleet),
         sources=completeness(book.health(week.start, week.end), closed),
-        attention=attention_now(book, now),
+        attention=replace(attention_now(book, now), uncomputed=uncomputed(values, week, fleet.metrics)),
+        metrics=standings(values, week, before, fleet.metrics),
     )

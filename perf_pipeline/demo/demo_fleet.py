@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from perf_pipeline.fleet import FleetConfig, load_fleet
+from perf_pipeline.fleet_metrics import MetricConfig
 from perf_pipeline.fleet_people import Approver, NotificationsConfig
 from perf_pipeline.fleet_targets import ModelConfig, TargetConfig
 
@@ -52,6 +53,13 @@ TARGETS = {
 }
 
 
+METRICS = (
+    MetricConfig(name="right_answers", annotation="user_feedback", unit="points", better="higher", objective=0.5),
+    MetricConfig(name="answer_length", sql="avg(completion_tokens)", unit="tokens", better="lower", objective=60),
+)
+"""What the simulated reviewers say of the answers, and how long these are."""
+
+
 def demo_fleet(fleet_path: Path) -> FleetConfig:
     """The fleet of the file with the embedded channel as its only target. Raises FleetError."""
     fleet = load_fleet(fleet_path)
@@ -64,6 +72,7 @@ def demo_fleet(fleet_path: Path) -> FleetConfig:
             # The story's incident is over for longer than the two hours that are news elsewhere.
             "act_within_hours": max(fleet.act_within_hours, STORY_HOURS),
             "models": MODELS,
+            "metrics": METRICS,
             "agents": tuple(agent.model_copy(update={"target": TARGETS.get(agent.name)}) for agent in fleet.agents),
         }
     )

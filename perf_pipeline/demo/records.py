@@ -76,6 +76,7 @@ def _state(task: FinishedTask) -> dict[str, Any]:
         "id": task.task_id,
         "agent_name": task.agent,
         "status": "completed" if task.error_type is None else "failed",
+        "created_at": task.start.isoformat(),
         "updated_at": task.end.isoformat(),
     }
 

@@ -68,6 +68,9 @@ def affected_tasks(family: str, type: str, known: pd.DataFrame, affected_time: W
     if family == "cost":
         of_money = type != "token_spike" and bool(since["cost_usd"].notna().any())
         return _above(COST if of_money else TOKENS, since, before)
+    if type == "unnoticed_failures":
+        marked = [_marked(part, _failed_unnoticed) for part in (since, before)]
+        return AffectedTasks(Trouble.FAILING, "failed", "failed unnoticed", "unnoticed failures", *marked)
     errors_matter = type in ("error_spike", "log_error_spike") and bool((since["error_count"] > 0).any())
     if errors_matter or since["ok"].all():
         means, did, noun, rule = "with errors", "had errors", "tasks with errors", _has_errors
@@ -94,6 +97,10 @@ def _marked(tasks: pd.DataFrame, rule: Callable[[pd.DataFrame], pd.Series]) -> p
 
 def _failed(tasks: pd.DataFrame) -> pd.Series:
     return ~tasks["ok"]
+
+
+def _failed_unnoticed(tasks: pd.DataFrame) -> pd.Series:
+    return ~tasks["ok"] & tasks["span_ok"].fillna(False).astype(bool)
 
 
 def _has_errors(tasks: pd.DataFrame) -> pd.Series:

@@ -13,7 +13,7 @@ from perf_pipeline.fleet import FleetConfig, Severity
 from perf_pipeline.monitoring.detectors.lifecycle import Event, Phase
 from perf_pipeline.monitoring.detectors.registry import detectors
 from perf_pipeline.monitoring.detectors.replay import Step, replay, window_time
-from perf_pipeline.monitoring.findings import FAMILIES, FindingState, type_of_finding
+from perf_pipeline.monitoring.findings import FindingState, family_of, place_of, type_of_finding
 from perf_pipeline.monitoring.incidents import incidents_from_findings, judged_windows
 from perf_pipeline.records import Incident
 
@@ -110,7 +110,7 @@ def findings_from(states: pd.DataFrame, windows: pd.Series, fleet: FleetConfig) 
     judged = judged_windows(windows.drop_duplicates().dt.to_pydatetime(), [])
     reopen = timedelta(hours=fleet.detection.reopen_within_hours)
     opening = states[states["window_start"] == states["opened"]]
-    opening = opening.assign(family=opening["type"].map(FAMILIES), place=opening["type"].map(list(FAMILIES).index))
+    opening = opening.assign(family=opening["type"].map(family_of), place=opening["type"].map(place_of))
     opened_as = opening.sort_values("place").drop_duplicates(["agent", "family", "opened"])
     types = opened_as.set_index(["agent", "family", "opened"])["type"]
     rows = [
@@ -145,7 +145,7 @@ def finding_states(metrics: pd.DataFrame, fleet: FleetConfig) -> pd.DataFrame:
         for place in np.flatnonzero((outcome.phase != Phase.QUIET) | (outcome.event != Event.NOTHING)):
             rows.append(_row(step, int(place), fleet))
 
-    every = detectors(fleet.detection, fleet.window)
+    every = detectors(fleet.detection, fleet.window, fleet.metrics)
     replay(metrics, every, fleet.window, timedelta(days=fleet.detection.memory_days), on_step=keep)
     frame = pd.DataFrame(rows, columns=[*FINDING_COLUMNS, "opened", *UNKNOWN_CAUSE])
     for name in ("window_start", "onset", "opened"):
@@ -165,9 +165,9 @@ def history_report(
     states = finding_states(metrics, fleet)
     found = findings_from(states, metrics["window_start"], fleet)
     still = states[(states["state"] == FindingState.OPEN) & (states["window_start"] > states["opened"])]
-    families = still["type"].map(FAMILIES)
+    families = still["type"].map(family_of)
     lasting = set(zip(still["agent"], families, still["opened"], strict=True))
-    family = found["type"].map(FAMILIES)
+    family = found["type"].map(family_of)
     found["sent"] = found["severity"].isin([Severity.HIGH, Severity.CRITICAL])
     found["confirmed"] = [key in lasting for key in zip(found["agent"], family, found["window_start"], strict=True)]
     found["recorded"] = [

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from perf_pipeline.fleet import DetectionPolicy, DropPolicy, FleetConfig, Severity
+from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.fleet_detection import ChangePolicy, RatioPolicy, Rule
+from perf_pipeline.fleet_model import Severity
 from perf_pipeline.monitoring.detectors.fleet_memory import FleetMemory, no_memory, stored
 from perf_pipeline.monitoring.detectors.levels import LevelModel
 from perf_pipeline.monitoring.detectors.lifecycle import Event, Phase
@@ -45,7 +47,8 @@ def replay_states(
 ) -> FleetMemory:
     """Pass metrics through the detectors; `on_window`, if any, gets the rows of each window, oldest first.
 
-    A window has rows of every agent that was seen up to it, also where the agent has no metrics.
+    A window has rows of every agent that was seen up to it, also where the agent has no metrics; of a metric of
+    fleet.yaml only those of the agents that it is computed of.
     """
     if on_window is None:
         return replay_windows(metrics, memory, fleet, lambda _step: None, lambda _index, _before, _after: None)
@@ -71,7 +74,7 @@ def replay_windows(
 ) -> FleetMemory:
     """`replay` with the fleet's detectors. `on_window` gets the window's number, and the memory before and after it."""
     policy = fleet.detection
-    every = detectors(policy, fleet.window)
+    every = detectors(policy, fleet.window, fleet.metrics)
     before = (memory or no_memory(every)).with_agents(sorted(metrics["agent"].unique()), every)
 
     def pass_on(index: int, after: FleetMemory) -> None:
@@ -116,7 +119,8 @@ def _window_rows(
         window_start=pd.Timestamp(start).as_unit("us"),
         metric=np.repeat(np.array([detector.metric for detector in every], dtype=object), len(after.agents)),
     )
-    rows = rows[np.tile(known, len(every))]
+    watched = np.array([[detector.watches(agent) for agent in after.agents] for detector in every], dtype=bool)
+    rows = rows[(watched & known).reshape(-1)]
     return DETECTOR_STATES.conform(rows.sort_values("agent", kind="stable"))
 
 
@@ -128,7 +132,7 @@ def _verdicts(step: Step, before: np.ndarray, after: np.ndarray, fleet: FleetCon
     # A finding that ended at this window is quiet after it, and was open until then.
     ended = (outcome.event == Event.RESOLVED) | (outcome.event == Event.NEW_NORMAL)
     opened = (outcome.phase >= Phase.OPEN) | ended
-    effect, low, high = _effect(step, fleet.detection)
+    effect, low, high = _effect(step, fleet.rule(step.detector.finding))
     return {
         "value": np.where(told.seen, told.value, np.nan),
         "expected": expected,
@@ -147,13 +151,14 @@ def _verdicts(step: Step, before: np.ndarray, after: np.ndarray, fleet: FleetCon
     }
 
 
-def _effect(step: Step, policy: DetectionPolicy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The effect and its 95 % interval: of points around it, of a ratio on the scale of its logarithm."""
+def _effect(step: Step, rule: Rule) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The effect and its 95 % interval: of a difference around it, of a ratio on the scale of its logarithm."""
     effect, error = step.outcome.effect, step.outcome.effect_error
-    if isinstance(getattr(policy, step.detector.finding), DropPolicy):
-        return effect, np.clip(effect - 1.96 * error, 0, 100), np.clip(effect + 1.96 * error, 0, 100)
-    spread = np.exp(np.minimum(1.96 * error / np.maximum(effect, 1e-9), 20.0))
-    return effect, effect / spread, effect * spread
+    if isinstance(rule, RatioPolicy):
+        spread = np.exp(np.minimum(1.96 * error / np.maximum(effect, 1e-9), 20.0))
+        return effect, effect / spread, effect * spread
+    most = np.inf if isinstance(rule, ChangePolicy) else 100
+    return effect, np.clip(effect - 1.96 * error, 0, most), np.clip(effect + 1.96 * error, 0, most)
 
 
 def _times(numbers: np.ndarray, window: timedelta) -> np.ndarray:

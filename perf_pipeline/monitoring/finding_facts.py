@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perf_pipeline.fleet import DetectionPolicy, DropPolicy, RatioPolicy
+from perf_pipeline.fleet_detection import DropPolicy, RatioPolicy, RisePolicy, Rule
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Facts:
     evidence_nats: float
 
 
-def facts_of(row: Mapping[Hashable, Any], past: pd.DataFrame, policy: DetectionPolicy) -> Facts:
+def facts_of(row: Mapping[Hashable, Any], past: pd.DataFrame, rule: Rule) -> Facts:
     """The facts of the finding in `row` of `tables.DETECTOR_STATES`; `past` are the rows of its agent and type.
 
     While a finding recovers, and when it is over, they are those of the last window in which it showed.
@@ -46,7 +46,7 @@ def facts_of(row: Mapping[Hashable, Any], past: pd.DataFrame, policy: DetectionP
             (past["opened"] == row["opened"])
             & (past["window_start"] <= row["window_start"])
             & (past["phase"] == "open")
-            & (past["effect"] >= least_effect(getattr(policy, row["finding"])))
+            & (past["effect"] >= least_effect(rule))
         ]
         shown = earlier.iloc[-1].to_dict() if len(earlier) else row
     onset = shown["window_start"] if pd.isna(shown["onset"]) else shown["onset"]
@@ -69,9 +69,13 @@ def facts_of(row: Mapping[Hashable, Any], past: pd.DataFrame, policy: DetectionP
     )
 
 
-def least_effect(rule: DropPolicy | RatioPolicy) -> float:
-    """The smallest change that matters: so many points, or times."""
-    return rule.min_drop if isinstance(rule, DropPolicy) else rule.min_ratio
+def least_effect(rule: Rule) -> float:
+    """The smallest change that matters: so many points, times, or units of the metric."""
+    if isinstance(rule, DropPolicy):
+        return rule.min_drop
+    if isinstance(rule, RisePolicy):
+        return rule.min_rise
+    return rule.min_ratio if isinstance(rule, RatioPolicy) else rule.min_change
 
 
 def _summed(metric: str, values: pd.Series, tasks: pd.Series) -> tuple[float, float]:
@@ -84,5 +88,7 @@ def _summed(metric: str, values: pd.Series, tasks: pd.Series) -> tuple[float, fl
     if metric == "latency":
         return float(np.exp(np.average(np.log(numbers), weights=weights))), np.nan
     mean = float(np.average(numbers, weights=weights))
-    total = {"success_rate": mean / 100, "errors_per_task": mean, "log_errors": mean}.get(metric, np.nan)
+    rates = ("errors_per_task", "log_errors", "unseen_errors")
+    shares = ("success_rate", "unnoticed_failures", "missing_traces")
+    total = mean if metric in rates else mean / 100 if metric in shares else np.nan
     return mean, total * float(weights.sum())

@@ -18,6 +18,7 @@ from perf_pipeline.monitoring.finding_words import in_words
 FAMILIES = {
     "success_drop": "reliability",
     "error_spike": "reliability",
+    "unseen_errors": "reliability",
     "log_error_spike": "reliability",
     "latency_increase": "latency",
     "cost_spike": "cost",
@@ -25,10 +26,25 @@ FAMILIES = {
     "silence": "traffic",
     "traffic_drop": "traffic",
     "traffic_surge": "surge",
+    "unnoticed_failures": "disagreement",
+    "missing_traces": "disagreement",
     "score_drop": "score",
     "data_gap": "data",
 }
-"""The family of each type of finding. Of findings that are equally severe, the type named first stands for all."""
+"""The family of each built-in type of finding. Of equally severe findings, the type named first stands for all.
+
+Lines of error that no failing task explains are a case of lines of error, and so make one incident with them.
+"""
+
+
+def family_of(type: str) -> str:
+    """The family of a type of finding: a metric of fleet.yaml is a family of its own, of the same name."""
+    return FAMILIES.get(type, type)
+
+
+def place_of(type: str) -> int:
+    """The place of a type among those that are equally severe."""
+    return list(FAMILIES).index(type) if type in FAMILIES else len(FAMILIES)
 
 
 class FindingState(StrEnum):
@@ -80,7 +96,7 @@ def findings_from_states(states: pd.DataFrame, windows: Collection[datetime], fl
     """
     wanted = states[states["window_start"].isin(list(windows)) & ~states["agent"].isin(fleet.ignored_agents)]
     speaking = wanted[(wanted["phase"] != "quiet") | (wanted["event"] != "nothing")]
-    speaking = speaking[~_says_it_again(speaking)].sort_values(["window_start", "agent"], kind="stable")
+    speaking = speaking[~_says_it_again(speaking, fleet)].sort_values(["window_start", "agent"], kind="stable")
     keys = set(zip(speaking["agent"], speaking["finding"], strict=True))
     pasts = {
         key: rows.sort_values("window_start")
@@ -90,16 +106,28 @@ def findings_from_states(states: pd.DataFrame, windows: Collection[datetime], fl
     return [_finding(row, pasts[row["agent"], row["finding"]], fleet) for row in speaking.to_dict("records")]
 
 
-def _says_it_again(speaking: pd.DataFrame) -> pd.Series:
-    """Marks the scores whose agent has another finding: a score sums up what these say already."""
-    of_score = speaking["metric"] == "score"
-    others = speaking[~of_score & (speaking["phase"] != "quiet")]
-    explained = pd.MultiIndex.from_frame(others[["window_start", "agent"]])
-    return of_score & pd.MultiIndex.from_frame(speaking[["window_start", "agent"]]).isin(explained)
+def _says_it_again(speaking: pd.DataFrame, fleet: FleetConfig) -> pd.Series:
+    """Marks what another finding of the same agent and window says already, and better.
+
+    A score sums up what is said of all that it is made of. Lines of error that no failing task explains are lines of
+    error.
+    """
+    unscored = {metric.name for metric in fleet.metrics if not metric.weight}
+    explains_no_score = speaking["finding"].isin({"score_drop", "unnoticed_failures", "missing_traces", *unscored})
+    of_score = _has_other(speaking, "score_drop", ~explains_no_score & (speaking["phase"] != "quiet"))
+    unseen = (speaking["finding"] == "unseen_errors") & speaking["phase"].isin(["open", "recovering"])
+    return of_score | _has_other(speaking, "log_error_spike", unseen)
+
+
+def _has_other(speaking: pd.DataFrame, finding: str, others: pd.Series) -> pd.Series:
+    """Marks the findings of this name whose agent has one of the others in the same window."""
+    place = ["window_start", "agent"]
+    told = pd.MultiIndex.from_frame(speaking.loc[others, place])
+    return (speaking["finding"] == finding) & pd.MultiIndex.from_frame(speaking[place]).isin(told)
 
 
 def _finding(row: Mapping[Hashable, Any], past: pd.DataFrame, fleet: FleetConfig) -> Finding:
-    facts = facts_of(row, past, fleet.detection)
+    facts = facts_of(row, past, fleet.rule(str(row["finding"])))
     state = FindingState.RESOLVED if row["phase"] == "quiet" else FindingState(row["phase"])
     type = type_of_finding(str(row["finding"]), facts.total, facts.effect, fleet.detection)
     start = row["window_start"].to_pydatetime()
@@ -109,7 +137,9 @@ def _finding(row: Mapping[Hashable, Any], past: pd.DataFrame, fleet: FleetConfig
         type=type,
         state=state,
         severity=Severity(row["severity"]),
-        details=in_words(type, state, facts, fleet.window, start, accepted=row["event"] == "new_normal"),
+        details=in_words(
+            type, state, facts, fleet.window, start, accepted=row["event"] == "new_normal", custom=fleet.metric(type)
+        ),
         metric=str(row["metric"]),
         onset=facts.onset,
         opened=None if pd.isna(row["opened"]) else row["opened"].to_pydatetime(),

@@ -22,6 +22,13 @@ _EVIDENCE = re.compile(r"evidence (?:beyond )?1 : ([\d,]+)")
 _SURE = ((1_000_000, "practically certain"), (1_000, "very sure"), (20, "fairly sure"))
 
 
+ADVICE_ON_DISAGREEMENTS = {
+    "unnoticed_failures": "Let the agent raise, or set the span's status, where it finds out.",
+    "missing_traces": "Check the tracer, its exporter, and that spans carry the task's id.",
+    "unseen_errors": "Look at what runs beside its tasks, and for code that logs an error and goes on.",
+}
+
+
 @dataclass(frozen=True)
 class IncidentSummary:
     """`cause_kind` is what the likely cause is an instance of."""
@@ -57,6 +64,8 @@ def what_changed(incident: Incident) -> str:
 def _likely_causes(incident: Incident, evidence: CauseEvidence | None) -> list[str]:
     """The likeliest explanation, and the change right before the onset; else the first step that fails. The longest
     sentence first."""
+    if incident.type in ADVICE_ON_DISAGREEMENTS:
+        return [_sentence(incident.root_cause.partition(":")[0])]
     if evidence is None:
         return [_sentence(incident.root_cause)]
     top, change = top_explanation(evidence), change_before(evidence)
@@ -85,6 +94,8 @@ def _came(change: NearbyChange, *, alone: bool) -> str:
 
 
 def advice(incident: Incident, evidence: CauseEvidence | None, kind: CauseKind) -> str:
+    if incident.type in ADVICE_ON_DISAGREEMENTS:
+        return ADVICE_ON_DISAGREEMENTS[incident.type]
     top = top_explanation(evidence) if evidence is not None else None
     values = top.values if top is not None else {}
     if incident.family == "traffic":

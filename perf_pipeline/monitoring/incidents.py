@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from perf_pipeline.fleet import Severity
-from perf_pipeline.monitoring.findings import FAMILIES, FindingState
+from perf_pipeline.monitoring.findings import FindingState, family_of, place_of
 from perf_pipeline.records import Incident, IncidentState, SourceHealth
 
 ACTIVE = (FindingState.OPEN, FindingState.RECOVERING)
@@ -45,7 +45,7 @@ def incidents_from_findings(anomalies: pd.DataFrame, judged: Judged, reopen_with
     same incident; a data gap is one of its own each time, for a source that fails again must be looked at again.
     """
     active = anomalies[anomalies["state"].isin(ACTIVE)]
-    active = active.assign(family=active["type"].map(FAMILIES))
+    active = active.assign(family=active["type"].map(family_of))
     incidents: list[Incident] = []
     for (agent, family), rows in active.groupby(["agent", "family"], sort=True):
         current: list[_Stretch] = []
@@ -131,7 +131,7 @@ def _stretches(rows: pd.DataFrame, judged: pd.DatetimeIndex) -> Iterator[_Stretc
 def _incident(agent: str, family: str, stretches: Sequence[_Stretch]) -> Incident:
     rows = pd.concat([stretch.rows for stretch in stretches]).assign(
         rank=lambda frame: [Severity(value).rank for value in frame["severity"]],
-        place=lambda frame: [list(FAMILIES).index(kind) for kind in frame["type"]],
+        place=lambda frame: [place_of(kind) for kind in frame["type"]],
     )
     worst = rows.sort_values(["rank", "place", "window_start"], ascending=[False, True, True]).iloc[0]
     last = rows[rows["window_start"] == rows["window_start"].max()]

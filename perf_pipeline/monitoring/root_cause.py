@@ -19,8 +19,9 @@ from perf_pipeline.monitoring.cause_words import (
     change_in_words,
     short_error,
 )
+from perf_pipeline.monitoring.disagreement_causes import WHERE_TO_LOOK
 from perf_pipeline.monitoring.explanations import explanations, with_values
-from perf_pipeline.monitoring.findings import FAMILIES, Finding
+from perf_pipeline.monitoring.findings import FAMILIES, Finding, family_of
 from perf_pipeline.monitoring.nearby_changes import nearby_changes, nearest_change, of_agent
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.tables import AGENT_TASKS, ANOMALIES
@@ -52,6 +53,7 @@ TASKS = AGENT_TASKS.view(
     "parent_agent",
     "start_time",
     "ok",
+    "span_ok",
     "error_type",
     "latency_ms",
     "error_count",
@@ -139,20 +141,27 @@ def explain(
     near = known[(known["start_time"] >= affected_time.start - BASELINE) & (known["start_time"] < affected_time.end)]
     own_changes = of_agent(finding.agent, changes)
     change = nearest_change(finding.agent, changes, affected_time, began_by)
-    tasks = affected_tasks(FAMILIES[finding.type], finding.type, near, affected_time)
+    tasks = _affected(finding.type, near, affected_time)
     if tasks is None:
         ranked = nearby_changes(own_changes, near, affected_time, began_by)
         evidence = CauseEvidence(affected_means="", affected=0, tasks=0, changes=ranked)
-        words = change_in_words(ranked[0]) if ranked else NO_CHANGE_KNOWN
+        where, changed = WHERE_TO_LOOK.get(finding.type, ""), change_in_words(ranked[0]) if ranked else ""
+        words = "; ".join(part for part in (where, changed) if part) or NO_CHANGE_KNOWN
         return Cause(words, action, (), _label(near[:0], near, change), evidence)
     evidence = cause_evidence(tasks, near, own_changes, affected_time, began_by)
     return Cause(
-        root_cause=cause_in_words(evidence, tasks),
+        root_cause="; ".join(filter(None, (WHERE_TO_LOOK.get(finding.type, ""), cause_in_words(evidence, tasks)))),
         recommended_action=action,
         example_traces=_examples(tasks, evidence, own_changes),
         label=_label(tasks.affected, near, change),
         evidence=evidence,
     )
+
+
+def _affected(type: str, near: pd.DataFrame, affected_time: Window) -> AffectedTasks | None:
+    """None for what is no task's doing, and for a metric of the team's own: it says nothing of single tasks."""
+    elsewhere = type in WHERE_TO_LOOK and type != "unnoticed_failures"
+    return None if elsewhere or type not in FAMILIES else affected_tasks(family_of(type), type, near, affected_time)
 
 
 def cause_evidence(

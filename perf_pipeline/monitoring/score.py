@@ -3,18 +3,22 @@
 Score: `w_success · s + w_latency · l + w_errors · e` with weights that sum to 100 and each part in 0..1:
 s is the success rate; l is 1 where the median latency is at or under the agent's objective, and falls with its
 logarithm to 0 at four times the objective; e is 1 where errors per task are at or under the baseline, and falls
-linearly to 0 at the rate that counts as a spike. Trend: Theil-Sen slope with the Mann-Kendall test (Kendall's tau
-against time), as scipy computes them.
+linearly to 0 at the rate that counts as a spike. A metric of fleet.yaml with a weight adds its part beside these 100,
+and the sum is scaled to 100; where it has no value in a window, it is left out. Trend: Theil-Sen slope with the
+Mann-Kendall test (Kendall's tau against time), as scipy computes them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from perf_pipeline.fleet import FleetConfig, RatioPolicy, ScoreWeights
+from perf_pipeline.fleet import FleetConfig, ScoreWeights
+from perf_pipeline.fleet_detection import RatioPolicy
+from perf_pipeline.monitoring.custom_metrics import score_parts
 
 TREND_WINDOWS = 48
 TREND_REACH = 2 * TREND_WINDOWS
@@ -35,20 +39,27 @@ def score(
     weights: ScoreWeights,
     latency_objective_ms: float,
     error_policy: RatioPolicy,
+    custom: Sequence[tuple[float, float]] = (),
 ) -> float:
-    """The score of one window. `success_rate` in percent; NaN latency counts as unmeasured and costs nothing."""
+    """The score of one window. `success_rate` in percent; NaN latency counts as unmeasured and costs nothing.
+
+    `custom` are weights and parts of the metrics of fleet.yaml that were measured (`custom_metrics.score_parts`).
+    """
     success = success_rate / 100
     ratio = latency_p50_ms / latency_objective_ms
     latency = 1.0 if math.isnan(ratio) or ratio <= 1 else max(0.0, 1 - math.log(ratio) / math.log(4))
     expected = max(baseline_errors_per_task, FLOOR_ERRORS_PER_TASK)
     excess = (errors_per_task - expected) / (expected * (error_policy.min_ratio - 1))
     errors = min(1.0, max(0.0, 1 - excess))
+    built_in = weights.success * success + weights.latency * latency + weights.errors * errors
+    added = sum(weight * part for weight, part in custom)
     # Weights that sum to 100 only up to rounding must not carry a perfect window above it.
-    return min(100.0, weights.success * success + weights.latency * latency + weights.errors * errors)
+    return min(100.0, 100 * (built_in + added) / (100 + sum(weight for weight, _ in custom)))
 
 
 def add_scores(metrics: pd.DataFrame, history: pd.DataFrame, fleet: FleetConfig) -> pd.DataFrame:
-    """`metrics` (observed columns and baselines) with `score` and `trend`; missing where there were no tasks."""
+    """`metrics` (observed columns and baselines, and those of `with_custom_metrics`) with `score` and `trend`; missing
+    where there were no tasks."""
     scored = metrics.assign(score=[_score_of(row, fleet) for _, row in metrics.iterrows()])
     scored["score"] = scored["score"].astype("float64")
     columns = ["agent", "window_start", "score", "complete"]
@@ -78,6 +89,7 @@ def _score_of(row: pd.Series, fleet: FleetConfig) -> float:
         fleet.weights(agent),
         agent.latency_objective_ms if agent else math.inf,
         fleet.detection.error_spike,
+        score_parts({str(name): value for name, value in row.items()}, str(row["agent"]), fleet.metrics),
     )
 
 

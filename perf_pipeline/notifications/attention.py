@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from perf_pipeline.monitoring.metric_standings import UncomputedMetric
 from perf_pipeline.records import (
     AlertThread,
     ApprovalRecord,
@@ -31,12 +32,16 @@ class WaitingApproval:
 
 @dataclass(frozen=True)
 class Attention:
-    """`unacknowledged` are open incidents that people were told of; `silences` those that are in force."""
+    """`unacknowledged` are open incidents that people were told of; `silences` those that are in force.
+
+    `uncomputed` are metrics of fleet.yaml that went wrong.
+    """
 
     approvals: tuple[WaitingApproval, ...] = ()
     unacknowledged: tuple[Incident, ...] = ()
     undeliverable: int = 0
     silences: tuple[Silence, ...] = ()
+    uncomputed: tuple[UncomputedMetric, ...] = ()
 
 
 def waiting_approvals(

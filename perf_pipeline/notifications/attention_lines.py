@@ -17,7 +17,7 @@ SHOWN_OF_A_KIND = 3
 def attention_sections(attention: Attention, span: Window, timezone: str) -> list[Section]:
     """`span` is what the summary is about: its times are told without a date where it is a day."""
     approvals, silences = _approvals(attention, span, timezone), _silences(attention.silences, span, timezone)
-    lines = [*approvals, *_incidents(attention), *_messages(attention.undeliverable), *silences]
+    lines = [*approvals, *_incidents(attention), *_messages(attention.undeliverable), *_metrics(attention), *silences]
     if not lines:
         return [section(labelled(HEADING, "nothing"))]
     return [section(labelled(HEADING, "")), listed(lines, len(lines), "matter")]
@@ -47,6 +47,17 @@ def _incidents(attention: Attention) -> list[Line]:
 def _messages(undeliverable: int) -> list[Line]:
     words = f"{count(undeliverable, 'message')} could not be delivered: see 'perf-pipeline notify outbox'"
     return [line(words)] if undeliverable else []
+
+
+def _metrics(attention: Attention) -> list[Line]:
+    lines = [
+        line(
+            f"Mend the metric {name_of(one.name)} in fleet.yaml ({count(one.windows, 'window')}): "
+            f"{shorten(one_line(one.reason), MAX_REASON)}"
+        )
+        for one in attention.uncomputed
+    ]
+    return _few(lines, "metric")
 
 
 def _silences(silences: tuple[Silence, ...], span: Window, timezone: str) -> list[Line]:

@@ -12,10 +12,12 @@ import pandas as pd
 from perf_pipeline.message import Message, Section, bullets, labelled, section
 from perf_pipeline.monitoring.completeness import SourceCompleteness, of_spans
 from perf_pipeline.monitoring.daily import worst_first
+from perf_pipeline.monitoring.metric_standings import MetricStanding
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.notifications.attention import Attention
 from perf_pipeline.notifications.attention_lines import attention_sections
 from perf_pipeline.notifications.incident_words import MAX_EXPLANATION, is_outage
+from perf_pipeline.notifications.metric_lines import metric_sections
 from perf_pipeline.notifications.safe_text import one_line, shorten
 from perf_pipeline.notifications.summary_words import (
     SHOWN_AGENTS,
@@ -57,7 +59,7 @@ class DayReport:
 
     `name` is its date on the team's clock, `summary` is `tables.DAILY_SUMMARY`, `scores` those of `scores_in_parts`
     in BARS_A_DAY parts, `anomalies` the findings of `findings_of`, `incidents` those of `incidents_in`, `sources` how
-    completely they were read, `drawn` the agents of the picture.
+    completely they were read, `drawn` the agents of the picture, `metrics` what is told of those of fleet.yaml.
     """
 
     name: str
@@ -74,6 +76,7 @@ class DayReport:
     sources: Sequence[SourceCompleteness]
     attention: Attention
     drawn: Sequence[str] = ()
+    metrics: Sequence[MetricStanding] = ()
     insight: Insight | None = None
 
     @property
@@ -91,6 +94,7 @@ def daily_summary_message(report: DayReport) -> Message:
         sections=(
             *_insight(report),
             *_performance(report),
+            *metric_sections(report.metrics, "the day before"),
             *optimization_sections(report.optimizations),
             *_anomalies(report),
             *attention_sections(report.attention, report.day, report.timezone),

@@ -13,10 +13,12 @@ import pandas as pd
 from perf_pipeline.message import Line, Message, Section, bullets, labelled, section
 from perf_pipeline.monitoring.completeness import SourceCompleteness, of_spans
 from perf_pipeline.monitoring.daily import worst_first
+from perf_pipeline.monitoring.metric_standings import MetricStanding
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.notifications.attention import Attention
 from perf_pipeline.notifications.attention_lines import attention_sections
 from perf_pipeline.notifications.incident_words import is_outage
+from perf_pipeline.notifications.metric_lines import metric_sections
 from perf_pipeline.notifications.summary_words import (
     SHOWN_AGENTS,
     by_severity,
@@ -52,7 +54,7 @@ class WeekReport:
 
     `summary` is `tables.WEEKLY_SUMMARY`, `scores` those of `scores_in_parts` in BARS_A_WEEK parts, `incidents` those
     of `incidents_in`, `optimizations` all that were requested in the week or are open, `sources` how completely they
-    were read.
+    were read, `metrics` what is told of those of fleet.yaml.
     """
 
     week: Window
@@ -65,6 +67,7 @@ class WeekReport:
     budget: Budget
     sources: Sequence[SourceCompleteness]
     attention: Attention
+    metrics: Sequence[MetricStanding] = ()
 
     @property
     def troubles(self) -> list[Incident]:
@@ -83,6 +86,7 @@ def weekly_summary_message(report: WeekReport) -> Message:
         sections=(
             *_performance(report),
             *(_movers(report.summary) if tasks else ()),
+            *metric_sections(report.metrics, "the week before"),
             *optimization_sections(report.optimizations),
             section(_incidents(report.troubles)),
             *attention_sections(report.attention, report.week, report.timezone),

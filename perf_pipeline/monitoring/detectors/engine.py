@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -43,7 +43,8 @@ NEW_NORMAL = int(Event.NEW_NORMAL)
 class Detector:
     """A metric, how it behaves, and what is called a change of it.
 
-    Detectors of one metric share its seasons, which the first of them keeps.
+    Detectors of one metric share its seasons, which the first of them keeps. `definition` names what a metric of
+    fleet.yaml is, and `watches` says of which agents: there is nothing to be said of the others.
     """
 
     metric: str
@@ -51,6 +52,8 @@ class Detector:
     family: str
     model: Model
     bar: Bar
+    definition: str = ""
+    watches: Callable[[str], bool] = lambda _agent: True
 
     @property
     def absolute(self) -> bool:

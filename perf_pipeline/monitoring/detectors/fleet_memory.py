@@ -53,7 +53,7 @@ def stored(memory: FleetMemory, detectors: Sequence[Detector]) -> pd.DataFrame:
         frame = {
             "agent": list(memory.agents),
             "finding": detector.finding,
-            "layout": layout(detector.model.seasons),
+            "layout": layout(detector.model.seasons, detector.definition),
             "memory": content,
         }
         frames.append(pd.DataFrame(frame))
@@ -61,23 +61,38 @@ def stored(memory: FleetMemory, detectors: Sequence[Detector]) -> pd.DataFrame:
 
 
 def restored(rows: pd.DataFrame, detectors: Sequence[Detector]) -> FleetMemory | None:
-    """The memory in rows of `stored`; None where it was written by another version or for other detectors."""
+    """The memory in rows of `stored`; None where it was written by another version.
+
+    A detector that has no rows was added since, and begins without a memory; so does a metric of fleet.yaml whose
+    definition has changed, and one for an agent that it was not computed of.
+    """
     agents = tuple(rows["agent"].drop_duplicates())
     if not agents:
         return None
     memory = no_memory(detectors).with_agents(agents, detectors)
     keepers = _keepers(detectors)
+    known = 0
     for place, detector in enumerate(detectors):
         own = rows[rows["finding"] == detector.finding].set_index("agent")
-        if set(own.index) != set(agents) or (own["layout"] != layout(detector.model.seasons)).any():
+        own, expected = (
+            own.loc[own.index.intersection(list(agents))],
+            layout(detector.model.seasons, detector.definition),
+        )
+        if own.empty:
+            continue
+        if detector.definition:
+            own = own[own["layout"] == expected]
+        elif len(own) != len(agents) or (own["layout"] != expected).any():
             return None
-        contents = [bytes(value) for value in own.loc[list(agents), "memory"]]
+        known += 1
+        positions = [agents.index(str(agent)) for agent in own.index]
+        contents = [bytes(value) for value in own["memory"]]
         size = RECORD.itemsize
-        memory.records[place] = np.frombuffer(b"".join(content[:size] for content in contents), dtype=RECORD)
+        memory.records[place, positions] = np.frombuffer(b"".join(content[:size] for content in contents), dtype=RECORD)
         if keepers[detector.metric] is detector and detector.model.seasons:
             slots = memory.seasons[detector.metric]
-            slots[:] = np.frombuffer(b"".join(content[size:] for content in contents), dtype=slots.dtype)
-    return memory
+            slots[positions] = np.frombuffer(b"".join(content[size:] for content in contents), dtype=slots.dtype)
+    return memory if known else None
 
 
 def _keepers(detectors: Sequence[Detector]) -> dict[str, Detector]:

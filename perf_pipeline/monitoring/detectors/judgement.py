@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+
+CUSTOM, CUSTOM_TASKS = "custom:", "custom tasks:"
+"""Before the name of a metric of fleet.yaml: its value, and the number of tasks that the value rests on."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Observation:
 
     `index` is the window's number since 1970 (UTC). `present` marks the agents that there are data of: for others
     the entries mean nothing. `changed` marks those that a planned change touches. Latencies are natural logarithms of
-    milliseconds.
+    milliseconds. `custom` holds the metrics of fleet.yaml, by the names that `measured` takes.
     """
 
     index: int
@@ -31,6 +34,18 @@ class Observation:
     cost: np.ndarray
     score: np.ndarray
     changed: np.ndarray
+    unnoticed_failures: np.ndarray
+    finished_rows: np.ndarray
+    missing_traces: np.ndarray
+    unseen_errors: np.ndarray
+    custom: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def measured(self, name: str) -> np.ndarray:
+        """A field, or a metric of fleet.yaml by `CUSTOM` or `CUSTOM_TASKS` and its name."""
+        if name.startswith((CUSTOM, CUSTOM_TASKS)):
+            nothing = np.full(len(self.tasks), np.nan)
+            return self.custom.get(name, nothing)
+        return getattr(self, name)
 
     @property
     def hour_of_day(self) -> int:

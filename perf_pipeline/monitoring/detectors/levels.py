@@ -21,13 +21,14 @@ PRECISION, LEVEL, WINDOWS, PRECISION_SQUARED, WITHIN, WITHIN_WEIGHT, S_1, S_N, S
 
 @dataclass(frozen=True)
 class LevelSettings:
-    """`field` is the attribute of `Observation`, and `within_field` the one with the deviation of its window's tasks,
-    where that is measured. A `total` is a sum over the tasks: the logarithm of its mean is judged. `logarithmic`
-    values are logarithms already, or made so.
+    """`field` is what `Observation.measured` is asked for, and `within_field` that with the deviation of its window's
+    tasks, where that is measured; the value rests on `tasks_field` tasks. A `total` is a sum over the tasks: the
+    logarithm of its mean is judged. `logarithmic` values are logarithms already, or made so.
 
     `sizes` are the changes looked for (in the value's own unit, all positive); `direction` is +1 where more is worse.
     `between` and `within` are the deviations that an agent without history is given, `least_between` the smallest
-    that any agent is; `hour` is how far hours of the day may differ (one standard deviation; 0 for none).
+    that any agent is; `hour` is how far hours of the day may differ (one standard deviation; 0 for none). Of `positive`
+    values the logarithm is judged, and of others nothing.
     """
 
     field: str
@@ -40,6 +41,8 @@ class LevelSettings:
     hour: float = 0.0
     logarithmic: bool = True
     total: bool = False
+    tasks_field: str = "tasks"
+    positive: bool = False
 
 
 LATENCY = LevelSettings(
@@ -68,8 +71,9 @@ class LevelModel:
     ) -> Judgement:
         setting = self.settings
         raw, within_window = self._values(seen)
-        told = seen.present & (seen.tasks > 0) & np.isfinite(raw)
-        n = np.where(told, seen.tasks, 1.0)
+        tasks = seen.measured(setting.tasks_field)
+        told = seen.present & (tasks > 0) & np.isfinite(raw)
+        n = np.where(told, tasks, 1.0)
         level, error, between, within = baseline
         level = np.where(self._known(memory), level, np.where(told, raw, 0.0))
         offset = self._offset(seasons, seen)
@@ -145,13 +149,16 @@ class LevelModel:
         return memory["trusted"][:, PRECISION] > 0
 
     def _values(self, seen: Observation) -> tuple[np.ndarray, np.ndarray]:
-        values, setting = getattr(seen, self.settings.field), self.settings
+        values, setting = seen.measured(self.settings.field), self.settings
         if setting.total:
             positive = np.isfinite(values) & (values > 0) & (seen.tasks > 0)
             per_task = np.where(positive, values, 1.0) / np.where(positive, seen.tasks, 1.0)
             values = np.where(positive, np.log(per_task), np.nan)
+        if setting.positive:
+            positive = np.isfinite(values) & (values > 0)
+            values = np.where(positive, np.log(np.where(positive, values, 1.0)), np.nan)
         nothing = np.full(len(seen.tasks), np.nan)
-        return values, getattr(seen, setting.within_field) if setting.within_field else nothing
+        return values, seen.measured(setting.within_field) if setting.within_field else nothing
 
     def _offset(self, seasons: np.ndarray, seen: Observation) -> np.ndarray:
         if not self.seasons:
@@ -167,7 +174,7 @@ class LevelModel:
         level, _, between, within = self.baseline(memory)
         raw, _ = self._values(seen)
         ready = learns & told.seen & self._known(memory)
-        variance = between + within / np.where(ready, seen.tasks, 1.0)
+        variance = between + within / np.where(ready, seen.measured(self.settings.tasks_field), 1.0)
         residual = np.where(ready, raw, level) - level
         limit = 3 * np.sqrt(variance) + self.settings.hour
         hour, fading = seen.hour_of_day, 0.5 ** (1 / (14 * seen.windows_an_hour))

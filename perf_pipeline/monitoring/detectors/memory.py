@@ -76,7 +76,7 @@ def empty_memory(detectors: int, agents: int) -> np.ndarray:
     return memory
 
 
-def layout(seasons: Mapping[str, int]) -> str:
-    """Names the layout, so that a memory written by another version is not misread."""
-    described = f"{RECORD.descr} {season_dtype(seasons).descr}"
+def layout(seasons: Mapping[str, int], definition: str = "") -> str:
+    """Names the layout, so that a memory written by another version, or of another metric, is not misread."""
+    described = f"{RECORD.descr} {season_dtype(seasons).descr}" + (f" {definition}" if definition else "")
     return hashlib.sha256(described.encode()).hexdigest()[:12]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from perf_pipeline.monitoring.detectors.engine import Detector, Panel, step
 from perf_pipeline.monitoring.detectors.fleet_memory import FleetMemory, no_memory
-from perf_pipeline.monitoring.detectors.judgement import Judgement, Observation
+from perf_pipeline.monitoring.detectors.judgement import CUSTOM, CUSTOM_TASKS, Judgement, Observation
 from perf_pipeline.monitoring.detectors.lifecycle import Outcome
 
 COLUMNS = {
@@ -28,6 +28,10 @@ COLUMNS = {
     "cost_usd": "cost",
     "score": "score",
     "planned_changes": "changed",
+    "unnoticed_failures": "unnoticed_failures",
+    "finished_rows": "finished_rows",
+    "missing_traces": "missing_traces",
+    "unseen_errors": "unseen_errors",
 }
 """Columns of `tables.AGENT_METRICS`, and what `Observation` calls them."""
 
@@ -57,8 +61,8 @@ def replay(
     """Pass rows of `tables.AGENT_METRICS` through the detectors, oldest window first; the memory after the last.
 
     Rows that are not there, or not `complete`, are no data: they neither train nor alarm, but have an expectation.
-    Columns of `COLUMNS` that the frame lacks count as not measured. `on_step` is called for each window and detector,
-    `on_window` after each window.
+    Columns of `COLUMNS` that the frame lacks count as not measured; it may have those of `with_custom_metrics`.
+    `on_step` is called for each window and detector, `on_window` after each window.
     """
     memory = memory or no_memory(detectors)
     memory = memory.with_agents(sorted(metrics["agent"].unique()), detectors)
@@ -84,22 +88,25 @@ def observations(metrics: pd.DataFrame, agents: Sequence[str], window: timedelta
     complete = metrics["complete"].to_numpy(dtype=bool) if "complete" in metrics else np.ones(len(metrics), dtype=bool)
     place = metrics["agent"].map({name: position for position, name in enumerate(agents)}).to_numpy()
     index = window_numbers(metrics["window_start"], window)
-    values = np.full((len(COLUMNS), len(metrics)), np.nan)
-    for row, column in enumerate(COLUMNS):
+    custom = [str(column) for column in metrics if str(column).startswith((CUSTOM, CUSTOM_TASKS))]
+    names = [*COLUMNS.values(), *custom]
+    values = np.full((len(names), len(metrics)), np.nan)
+    for row, column in enumerate([*COLUMNS, *custom]):
         if column in metrics:
             values[row] = metrics[column].to_numpy(dtype=float, na_value=np.nan)
     order = np.argsort(index, kind="stable")
     numbers, starts = np.unique(index[order], return_index=True)
     for number, rows in zip(numbers, np.split(order, starts[1:]), strict=True):
-        table = np.full((len(COLUMNS), len(agents)), np.nan)
+        table = np.full((len(names), len(agents)), np.nan)
         table[:, place[rows]] = values[:, rows]
         present = np.zeros(len(agents), dtype=bool)
         present[place[rows]] = complete[rows]
-        measured = dict(zip(COLUMNS.values(), table, strict=True))
+        measured = dict(zip(names, table, strict=True))
+        own = {name: measured.pop(name) for name in custom}
         measured["tasks"] = np.nan_to_num(measured["tasks"])
         measured["successes"] = np.nan_to_num(measured["successes"])
         measured["changed"] = np.nan_to_num(measured["changed"]) > 0
-        yield Observation(int(number), int(timedelta(hours=1) / window), present, **measured)
+        yield Observation(int(number), int(timedelta(hours=1) / window), present, **measured, custom=own)
 
 
 def window_numbers(starts: pd.Series, window: timedelta) -> np.ndarray:

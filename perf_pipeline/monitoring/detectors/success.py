@@ -1,4 +1,4 @@
-"""Success: K ~ BetaBinomial(n; p, rho). Tasks of one window share their luck, which rho measures."""
+"""Success, and other shares: K ~ BetaBinomial(n; p, rho). Tasks of one window share their luck, which rho measures."""
 
 from __future__ import annotations
 
@@ -27,8 +27,20 @@ class SuccessModel:
     sums: tuple[str, ...] = ("successes", "tasks", "spread", "excess", "pairs")
     seasons: Mapping[str, int] = MappingProxyType({})
 
-    def __init__(self, assumed: float) -> None:
+    def __init__(self, assumed: float, *, bad: str | None = None, of: str = "tasks") -> None:
+        """`assumed` is the share (0..1) of what goes well that an agent without history is given.
+
+        Of successes without more; else of all `of` but the `bad` ones (what `Observation.measured` is asked for), and
+        the share of the bad ones is what is told as value and baseline.
+        """
         self.assumed = assumed
+        self.bad = bad
+        self.of = of
+
+    def _counts(self, seen: Observation) -> tuple[np.ndarray, np.ndarray]:
+        """How many went well, and of how many; NaN where it was not measured."""
+        n = seen.measured(self.of)
+        return (seen.successes, n) if self.bad is None else (n - seen.measured(self.bad), n)
 
     def judge(
         self,
@@ -37,9 +49,10 @@ class SuccessModel:
         seasons: np.ndarray,  # noqa: ARG002
         seen: Observation,
     ) -> Judgement:
-        told = seen.present & (seen.tasks > 0)
-        n = np.where(told, seen.tasks, 1.0)
-        k = np.where(told, seen.successes, 1.0)
+        good, of = self._counts(seen)
+        told = seen.present & (of > 0) & np.isfinite(good)
+        n = np.where(told, of, 1.0)
+        k = np.where(told, good, 1.0)
         rate, error, rho = baseline
         null = np.clip(rate - error, LOWEST, HIGHEST)
         width = np.sqrt(rate * (1 - rate) * (1 + (n - 1) * rho) / n)
@@ -57,15 +70,20 @@ class SuccessModel:
             ],
             axis=1,
         )
+        value, expected = 100 * share, 100 * rate
+        low = 100 * np.clip(rate - 1.96 * np.hypot(width, error), 0, 1)
+        high = 100 * np.clip(rate + 1.96 * np.hypot(width, error), 0, 1)
+        if self.bad is not None:
+            value, expected, low, high = 100 - value, 100 - expected, 100 - high, 100 - low
         healthy = _log_beta_binomial(k, n, null, rho)
         changed = [_log_beta_binomial(k, n, np.maximum(null - drop, 0.02), rho) for drop in DROPS]
         return Judgement(
             seen=told,
             log_ratios=np.stack(changed, axis=1) - healthy[:, None],
-            value=100 * share,
-            expected=100 * rate,
-            low=100 * np.clip(rate - 1.96 * np.hypot(width, error), 0, 1),
-            high=100 * np.clip(rate + 1.96 * np.hypot(width, error), 0, 1),
+            value=value,
+            expected=expected,
+            low=low,
+            high=high,
             residual=np.where(told, residual, 0.0),
             observed_term=k,
             expected_term=n,
