@@ -15,6 +15,7 @@ from perf_pipeline.monitoring.cause_evidence import CauseEvidence
 from perf_pipeline.monitoring.cause_words import (
     DOMINANT_SHARE,
     NO_CHANGE_KNOWN,
+    NO_CULPRIT,
     cause_in_words,
     change_in_words,
     short_error,
@@ -150,12 +151,19 @@ def explain(
         return Cause(words, action, (), _label(near[:0], near, change), evidence)
     evidence = cause_evidence(tasks, near, own_changes, affected_time, began_by)
     return Cause(
-        root_cause="; ".join(filter(None, (WHERE_TO_LOOK.get(finding.type, ""), cause_in_words(evidence, tasks)))),
+        root_cause=_where_and_why(finding.type, cause_in_words(evidence, tasks)),
         recommended_action=action,
         example_traces=_examples(tasks, evidence, own_changes),
         label=_label(tasks.affected, near, change),
         evidence=evidence,
     )
+
+
+def _where_and_why(type: str, why: str) -> str:
+    where = WHERE_TO_LOOK.get(type)
+    if where is None:
+        return why
+    return where if why == NO_CULPRIT else f"{where}; {why}"
 
 
 def _affected(type: str, near: pd.DataFrame, affected_time: Window) -> AffectedTasks | None:
