@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perf_pipeline.assets.custom_metrics import compute
@@ -294,6 +294,7 @@ def test_a_part_of_the_score_is_1_at_the_objective_and_falls_to_0(
     assert {value: pytest.approx(score_part(known, value)) for value in parts} == parts
 
 
+@settings(deadline=None)
 @given(
     weights=st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1)), max_size=5),
     success=st.floats(0, 100),
@@ -311,6 +312,7 @@ def test_the_score_stays_within_0_and_100_whatever_the_weights(
     assert min([alone, *parts]) - 1e-6 <= found <= max([alone, *parts]) + 1e-6
 
 
+@settings(deadline=None)
 @given(
     better=st.sampled_from(["lower", "higher"]),
     objective=st.floats(0.01, 1000),
