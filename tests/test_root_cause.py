@@ -92,6 +92,17 @@ def test_a_version_that_is_new_since_the_onset_explains_what_fails_since() -> No
     assert found.root_cause.endswith("after the deployment of 09:58 UTC: Ship v2 (v1 → v2)")
 
 
+def test_a_deployment_since_which_all_fail_is_the_cause_and_named_once() -> None:
+    since = [failed(at, model="old" if at % 2 else "other") for at in range(12)]
+    events = changes(change(-120, "Tune it"), change(-90_000, "Older"))
+    assert evidence_of(a_day() + since, events=events).explanations[0].values == {
+        "deployment": "2026-03-02 09:58 UTC: Tune it"
+    }
+    found = cause_of(a_day() + since, events=events)
+    assert "all since the deployment, where 12 of 12 failed" in found.root_cause
+    assert found.root_cause.endswith("after the deployment of 09:58 UTC: Tune it")
+
+
 def test_what_hits_all_tasks_alike_is_explained_by_the_error_that_is_new() -> None:
     before = [row | {"first_failing_error": "ValueError"} for row in a_day()]
     since = [failed(at, "QuotaError", model="old" if at % 2 else "other", trace_id=f"t{at}") for at in range(12)]

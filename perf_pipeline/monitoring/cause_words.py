@@ -14,7 +14,7 @@ from perf_pipeline.monitoring.cause_evidence import (
     SlowStep,
 )
 from perf_pipeline.monitoring.explanations import OBSERVED
-from perf_pipeline.monitoring.nearby_changes import FIRST_USE
+from perf_pipeline.monitoring.nearby_changes import FIRST_USE, time_and_words
 
 DOMINANT_SHARE = 0.6
 NO_CULPRIT = "No single error, model, version, tool or step stands out"
@@ -40,10 +40,13 @@ def short_error(error_type: str) -> str:
 def cause_in_words(evidence: CauseEvidence, tasks: AffectedTasks) -> str:
     """What the affected tasks have in common, what explains them and how sure that is, and the change before them."""
     explained = [one for one in evidence.explanations if not one.alternative and not set(one.values) & EVERY_OBSERVED]
-    parts = [_what_went_wrong(evidence, tasks), *(_explained(one, evidence, tasks.did) for one in explained[:2])]
     change = evidence.changes[0] if evidence.changes else None
-    if change is not None and not (explained and "deployment" in explained[0].values):
-        parts.append(change_in_words(change))
+    told = "" if change is None else change_in_words(change)
+    parts = [_what_went_wrong(evidence, tasks), *(_explained(one, evidence, tasks.did) for one in explained[:2]), told]
+    if change is not None:
+        # It is named once, at the end.
+        value = f"{WORDS['deployment']} {time_and_words(change.time, change.description)}"
+        parts = [part.replace(value, "the deployment") for part in parts]
     return "; ".join(part for part in parts if part) or NO_CULPRIT
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from perf_pipeline.monitoring.affected_tasks import AffectedTasks, Trouble
 from perf_pipeline.monitoring.attribute_scan import SIGNIFICANT, Combination, of_many, scan, tail
 from perf_pipeline.monitoring.cause_evidence import Explanation
+from perf_pipeline.monitoring.nearby_changes import time_and_words
 from perf_pipeline.monitoring.task_cells import COUNTS, cells_from
 
 SHOWN = 3
@@ -58,14 +59,10 @@ def with_values(tasks: pd.DataFrame, values: dict[str, str], changes: pd.DataFra
     return same
 
 
-def deployment_in_words(change: pd.Series) -> str:
-    return f"{change['time']:%Y-%m-%d %H:%M} UTC: {change['description']}"
-
-
 def deployments(tasks: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:
     """The latest deployment before each task began; missing before the first that is known."""
     deployed = changes[changes["kind"] == "deployment"].sort_values("time", kind="stable")
-    names = np.array([None, *(deployment_in_words(row) for _, row in deployed.iterrows())], dtype=object)
+    names = np.array([None, *map(time_and_words, deployed["time"], deployed["description"])], dtype=object)
     place = pd.DatetimeIndex(deployed["time"]).searchsorted(pd.DatetimeIndex(tasks["start_time"]), side="right")
     return pd.Series(names[place], index=tasks.index, dtype=object)
 

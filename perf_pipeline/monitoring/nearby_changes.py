@@ -26,6 +26,11 @@ def of_agent(agent: str, changes: pd.DataFrame) -> pd.DataFrame:
     return changes[changes["agent"].isna() | (changes["agent"] == agent)].sort_values("time", kind="stable")
 
 
+def time_and_words(time: datetime, description: str) -> str:
+    """What a deployment is called as the value of a task's attribute."""
+    return f"{time:%Y-%m-%d %H:%M} UTC: {description}"
+
+
 def nearest_change(agent: str, changes: pd.DataFrame, affected: Window, began_by: datetime) -> pd.Series | None:
     """The change, of the agent or of the whole fleet, that the trouble most likely came with.
 
@@ -105,9 +110,14 @@ def _first_uses(tasks: pd.DataFrame, affected: Window) -> list[NearbyChange]:
 
 
 def _leads_to(change: NearbyChange, value: str | None) -> bool:
-    """Whether it is a change to this model or version; a model may be told with its provider before it ('openai/m')."""
+    """Whether it is this deployment, or a change to this model or version.
+
+    A model may be told with its provider before it ('openai/m').
+    """
     to = change.to_version
-    return to is not None and value is not None and (to == value or to.endswith(f"/{value}"))
+    if value is None or value == time_and_words(change.time, change.description):
+        return value is not None
+    return to is not None and (to == value or to.endswith(f"/{value}"))
 
 
 def _minutes(onset: datetime, time: pd.Timestamp) -> float:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from perf_pipeline.fleet import Severity
-from perf_pipeline.monitoring.explanations import deployment_in_words
 from perf_pipeline.monitoring.findings import Finding, FindingState
+from perf_pipeline.monitoring.nearby_changes import time_and_words
 from perf_pipeline.monitoring.ownership import own_spans
 from perf_pipeline.monitoring.root_cause import BASELINE, Cause, explain
 from perf_pipeline.monitoring.tasks import tasks_from_spans
@@ -82,7 +82,7 @@ def _labelled(
     causes = happening.causes
     if happening.blames_deployment:
         blamed = changes[changes["agent"] == traffic.agent].iloc[-1]
-        causes = [{"deployment": deployment_in_words(blamed)}]
+        causes = [{"deployment": time_and_words(blamed["time"], blamed["description"])}]
     finding = Finding(
         window_start=traffic.affected.end - WINDOW,
         agent=traffic.agent,
