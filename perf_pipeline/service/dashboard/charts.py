@@ -92,6 +92,10 @@ def chart(
     if not shown:
         return None
     known_band = band if band is not None and np.isfinite(band[0]).any() else None
+    if known_band and measure.scale:
+        # The band of a noisy metric may reach beyond what the metric can be.
+        expected, low, high = (np.clip(values, *measure.scale) for values in known_band)
+        known_band = expected, low, high
     columns = [line.label for line in shown] + (["expected", "low", "high"] if known_band else [])
     values = [line.values for line in shown] + list(known_band or ())
     return Chart(
@@ -121,8 +125,7 @@ def page_data(grid: ChartGrid, charts: Iterable[Chart], marks: Iterable[Mark]) -
                 "from": _milliseconds(max(mark.start, grid.span.start)),
                 "to": _milliseconds(min(mark.end, grid.span.end)) if mark.end else None,
             }
-            for mark in marks
-            if mark.start < grid.span.end and (mark.end or mark.start) >= grid.span.start
+            for mark in marks_within(grid, marks)
         ],
         "charts": [
             {
@@ -137,6 +140,11 @@ def page_data(grid: ChartGrid, charts: Iterable[Chart], marks: Iterable[Mark]) -
             for one in charts
         ],
     }
+
+
+def marks_within(grid: ChartGrid, marks: Iterable[Mark]) -> list[Mark]:
+    """Those that the grid's time touches."""
+    return [one for one in marks if one.start < grid.span.end and (one.end or one.start) >= grid.span.start]
 
 
 def ticks(span: Window, timezone: str) -> list[tuple[datetime, str]]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from perf_pipeline.monitoring.completeness import SourceCompleteness
 from perf_pipeline.monitoring.windows import Window
-from perf_pipeline.notifications.summary_words import count
+from perf_pipeline.notifications.summary_words import count, percent
 from perf_pipeline.notifications.team_clock import moment
 from perf_pipeline.records import SourceHealth, SourceStatus
 from perf_pipeline.service.dashboard.words import said
@@ -85,7 +85,7 @@ def _map(source: SourceCompleteness, read: Sequence[Read], timezone: str) -> Sou
     missing = source.missing
     return SourceMap(
         source=source.source,
-        summary=f"{source.complete_percent:.4g}% of {count(source.windows, 'window')} complete"
+        summary=f"{percent(source.complete_percent)} of {count(source.windows, 'window')} complete"
         + (f"; {count(missing, 'window')} not." if missing else "."),
         columns=columns,
         days=_days(read, columns, timezone),

@@ -25,8 +25,6 @@ METRICS = AGENT_METRICS.view(
     "window_start",
     "tasks",
     "successes",
-    "error_count",
-    "log_errors",
     "latency_p50_ms",
     "latency_p95_ms",
     "latency_p99_ms",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pandas as pd
 
+from perf_pipeline.monitoring.finding_words import CERTAIN
 from perf_pipeline.monitoring.incident_times import time_of
 from perf_pipeline.notifications.alert_layout import TraceUrl
 from perf_pipeline.notifications.incident_words import details, is_outage, name, root_cause
@@ -118,8 +120,6 @@ def _finding(row: pd.Series) -> Evidence:
         return UNKNOWN if pd.isna(value) else f"{measure.prefix}{number(value * measure.factor)}{measure.suffix}"
 
     interval = "" if pd.isna(row["effect_low"]) else f" ({number(row['effect_low'])} to {number(row['effect_high'])})"
-    # Nats are natural logarithms; people read powers of ten.
-    nats = row["evidence_nats"]
     return Evidence(
         window_start=row["window_start"].to_pydatetime(),
         type=in_words(str(row["type"])),
@@ -128,9 +128,17 @@ def _finding(row: pd.Series) -> Evidence:
         observed=shown(row["observed"]),
         baseline=shown(row["baseline"]),
         effect=UNKNOWN if pd.isna(row["effect"]) else number(row["effect"]) + interval,
-        evidence=UNKNOWN if pd.isna(nats) else f"1 : 10^{max(float(nats), 0) / 2.302585:.0f}",
+        evidence=_odds(row["evidence_nats"]),
         tasks=f"{int(row['tasks']):,}",
     )
+
+
+def _odds(nats: float) -> str:
+    """How unlikely chance alone is, as the sentences of findings tell it."""
+    if pd.isna(nats):
+        return UNKNOWN
+    odds = math.exp(min(float(nats), math.log(CERTAIN)))
+    return f"{'beyond ' if float(nats) > math.log(CERTAIN) else ''}1 : {float(f'{odds:.2g}'):,.0f}"
 
 
 def _timeline(

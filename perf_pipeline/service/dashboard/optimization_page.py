@@ -9,10 +9,10 @@ from datetime import datetime
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.daily import STATE_WORDS
 from perf_pipeline.notifications.summary_words import dollars
-from perf_pipeline.notifications.team_clock import duration, moment
+from perf_pipeline.notifications.team_clock import moment
 from perf_pipeline.optimization.standing import Budget, standing_of
 from perf_pipeline.records import ApprovalRecord, ApprovalState, OptimizationRequest, OptimizationRun, RunOutcome
-from perf_pipeline.service.dashboard.words import in_words, number, said
+from perf_pipeline.service.dashboard.words import in_words, number, said, took
 
 MAX_REQUESTS = 100
 GAIN_AXIS = 100.0
@@ -148,9 +148,9 @@ def _run(run: OptimizationRun | None) -> str:
         return ""
     if run.outcome is None:
         return f"interrupted: {said(run.trouble)}" if run.trouble else "running"
-    took = f" after {duration(run.finished_at - run.started_at)}" if run.finished_at else ""
+    after = f" after {took(run.finished_at - run.started_at)}" if run.finished_at else ""
     words = "promoted" if run.outcome is RunOutcome.PROMOTED else in_words(str(run.outcome))
-    return f"{words}{took}. {said(run.said)}" if run.said else f"{words}{took}"
+    return f"{words}{after}. {said(run.said)}" if run.said else f"{words}{after}"
 
 
 def _commands(request: OptimizationRequest, approval: ApprovalRecord | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ class PageCache:
         self._lock = threading.Lock()
 
     def page(self, key: Hashable, now: datetime, make: Callable[[], str]) -> str:
-        """The page of this key, made anew where it is older than `SHOWN_FOR`; who asks while it is made waits for it."""
+        """The page of this key, made anew where it is older than `SHOWN_FOR`; who asks meanwhile waits for it."""
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:

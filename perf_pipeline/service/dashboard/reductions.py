@@ -14,14 +14,18 @@ import pandas as pd
 NOTABLE_TASKS = 8
 """Of an agent: so many of its slowest tasks, and of its newest failures."""
 
-SUMMED = ("tasks", "successes", "error_count", "log_errors", "cost_usd")
+SUMMED = ("tasks", "successes", "cost_usd", "windows")
 WEIGHTED = ("score", "latency_p50_ms")
 WORST = ("latency_p95_ms", "latency_p99_ms")
 BASELINES = ("expected", "low", "high")
 
 
 def metrics_by_time(metrics: pd.DataFrame, every: timedelta) -> pd.DataFrame:
-    """Columns `agent, window_start`, sums of SUMMED, means of WEIGHTED weighted by tasks, and the highest of WORST."""
+    """Columns `agent, window_start`, sums of SUMMED, means of WEIGHTED weighted by tasks, and the highest of WORST.
+
+    `windows` is how many a row stands for: one, where `metrics` has no such column.
+    """
+    metrics = metrics if "windows" in metrics else metrics.assign(windows=1)
     time = metrics["window_start"].dt.floor(every)
     rows = metrics[["agent"]].assign(window_start=time)
     for name in SUMMED:

@@ -19,26 +19,25 @@ from perf_pipeline.optimization.standing import budget_at_end
 from perf_pipeline.records import Incident, IncidentState
 from perf_pipeline.runs.tools import PRODUCTION
 from perf_pipeline.service.dashboard.agent_page import (
-    agent_charts,
     change_rows,
     failing_traces,
     incident_rows,
-    marks_of,
     slowest_traces,
     version_rows,
 )
-from perf_pipeline.service.dashboard.charts import ChartGrid, page_data
+from perf_pipeline.service.dashboard.charts import Chart, ChartGrid, Mark, marks_within, page_data
 from perf_pipeline.service.dashboard.data_page import gaps_of, source_maps
 from perf_pipeline.service.dashboard.fleet_history import FleetHistory
 from perf_pipeline.service.dashboard.fleet_page import fleet_page
 from perf_pipeline.service.dashboard.freshness import Freshness, freshness
+from perf_pipeline.service.dashboard.history_charts import history_charts, marks_of
 from perf_pipeline.service.dashboard.incident_page import incident_page
 from perf_pipeline.service.dashboard.optimization_page import optimization_page
 from perf_pipeline.service.dashboard.outbox_page import outbox_page
 from perf_pipeline.service.dashboard.page_cache import PageCache
 from perf_pipeline.service.dashboard.rendering import SECURITY_HEADERS, Pages
 from perf_pipeline.service.dashboard.static_files import static_router
-from perf_pipeline.service.dashboard.time_range import RANGES, RangeName
+from perf_pipeline.service.dashboard.time_range import RANGES, RangeName, TimeRange
 from resources.lake import Lake
 from resources.ledger import Ledger
 
@@ -46,6 +45,7 @@ A_DAY = timedelta(hours=24)
 INCIDENTS_REACH = timedelta(days=28)
 MESSAGES_REACH = timedelta(days=14)
 EVIDENCE_REACH = timedelta(days=3)
+AROUND = timedelta(hours=12)
 DATA_RANGES = {"48h": timedelta(hours=48), "14d": timedelta(days=14)}
 GAPS_REACH = timedelta(days=7)
 """Longer charts do not show when spans could not be read: a point of them stands for many windows."""
@@ -120,26 +120,20 @@ class Dashboard:
         config = self._config
         now = self._clock()
         span = chosen.span(now, config.window)
-        metrics = self.history.metrics(agent, span, chosen, now)
-        if config.agent(agent) is None and metrics.empty:
+        if config.agent(agent) is None and self.history.metrics(agent, span, chosen, now).empty:
             return self._not_found(request, f"There is no agent '{agent}' in fleet.yaml, and none was seen.")
 
         def values(now: datetime) -> dict[str, Any]:
-            grid = ChartGrid(span, chosen.every or config.window, config.timezone)
-            states = self.history.states(agent, span, chosen, now)
+            grid, charts, marks = self._charts(agent, span, chosen, now)
             incidents = [one for one in self._book.incidents(span.start) if one.agent == agent]
             changes = self.history.changes(agent, span, now)
-            charts = agent_charts(grid, metrics, states, config.window)
-            marks = marks_of(incidents, changes, self._span_gaps(span, now), config.window, now)
             tasks = self.history.notable_tasks(agent, span, now)
             return {
                 "agent": agent,
                 "target": config.agent(agent),
                 "chosen": chosen,
                 "ranges": tuple(RANGES.values()),
-                "charts": charts,
-                "data": page_data(grid, charts, marks),
-                "kinds": {mark.kind for mark in marks},
+                **_drawn(grid, charts, marks),
                 "incidents": incident_rows(incidents, config.window, config.timezone, now),
                 "changes": change_rows(changes),
                 "slowest": slowest_traces(tasks, self._trace_url),
@@ -184,7 +178,12 @@ class Dashboard:
             page = incident_page(
                 found, findings, told, thread, messages, self._trace_url, config.window, config.timezone, now
             )
-            return {"page": page}
+            # What led to it, and what came after it, as far as the windows are at hand.
+            span = Window(max(found.onset - AROUND, end - EVIDENCE_REACH), min(end + AROUND, now))
+            grid, charts, marks = self._charts(found.agent, span, RANGES[RangeName.WEEK], now)
+            watched = set(findings["metric"].dropna())
+            shown = [one for one in charts if one.measure.metric in watched]
+            return {"page": page, **_drawn(grid, shown, marks)}
 
         return self._page(request, "incident.html", (incident_id,), values)
 
@@ -245,6 +244,19 @@ class Dashboard:
         text = self._pages.render("not_found.html", _root(request), self._clock(), {"why": why})
         return HTMLResponse(text, status_code=404, headers=SECURITY_HEADERS)
 
+    def _charts(
+        self, agent: str, span: Window, chosen: TimeRange, now: datetime
+    ) -> tuple[ChartGrid, list[Chart], list[Mark]]:
+        """All that is known of an agent in the span, at the times of the range's grid, and what happened meanwhile."""
+        config = self._config
+        grid = ChartGrid(span, chosen.every or config.window, config.timezone)
+        metrics = self.history.metrics(agent, span, chosen, now)
+        states = self.history.states(agent, span, chosen, now)
+        incidents = [one for one in self._book.incidents(span.start) if one.agent == agent]
+        changes = self.history.changes(agent, span, now)
+        marks = marks_of(incidents, changes, self._span_gaps(span, now), config.window, now)
+        return grid, history_charts(grid, metrics, states), marks
+
     def _fresh(self, now: datetime) -> Freshness:
         health = self._book.health(now - 2 * A_DAY, now)
         return freshness(health, now, self._config.window, self._config.timezone)
@@ -269,6 +281,15 @@ class Dashboard:
         first = min(readings, default=now)
         read = [(window, readings.get(window.start)) for window in windows if window.start >= first]
         return [(gap.start, gap.end) for gap in gaps_of(read)]
+
+
+def _drawn(grid: ChartGrid, charts: Sequence[Chart], marks: Sequence[Mark]) -> dict[str, Any]:
+    """What the templates of charts ask for."""
+    return {
+        "charts": charts,
+        "data": page_data(grid, charts, marks),
+        "kinds": {mark.kind for mark in marks_within(grid, marks)},
+    }
 
 
 def _root(request: Request) -> str:

@@ -36,6 +36,12 @@ def latency(milliseconds: float | None) -> str:
     return f"{number(milliseconds / 1000)} s"
 
 
+def took(length: timedelta) -> str:
+    """'2.01 s' below a minute, else '5 min'."""
+    seconds = length.total_seconds()
+    return f"{number(seconds)} s" if seconds < 60 else duration(length)
+
+
 def ago(time: datetime, now: datetime) -> str:
     """'5 min ago'; '3 days ago' from two of them on."""
     passed = max(now - time, timedelta(0))

@@ -52,8 +52,8 @@
   }
 
   function style(figure, ticks) {
-    const axes = [...figure.xaxis, ...figure.yaxis];
-    for (const axis of axes) {
+    const [[xaxis], [yaxis]] = [figure.below, figure.left];
+    for (const axis of [xaxis, yaxis]) {
       axis.axis_line_color = null;
       axis.major_tick_line_color = null;
       axis.minor_tick_line_color = null;
@@ -61,13 +61,12 @@
       axis.major_label_text_font = "system-ui, sans-serif";
       axis.major_label_text_font_size = "12px";
     }
-    figure.xaxis[0].ticker = new Bokeh.FixedTicker({ ticks: ticks.map(([time]) => time) });
-    figure.xaxis[0].major_label_overrides = new Map(ticks);
-    figure.yaxis[0].ticker = new Bokeh.BasicTicker({ desired_num_ticks: 4 });
-    for (const grid of figure.grid) {
-      grid.grid_line_color = colour("line");
+    xaxis.ticker = new Bokeh.FixedTicker({ ticks: ticks.map(([time]) => time) });
+    xaxis.major_label_overrides = new Map(ticks);
+    yaxis.ticker = new Bokeh.BasicTicker({ desired_num_ticks: 4 });
+    for (const grid of figure.center.filter((one) => one instanceof Bokeh.Grid)) {
+      grid.grid_line_color = grid.dimension === 0 ? null : colour("line");
     }
-    figure.xgrid[0].grid_line_color = null;
   }
 
   function draw(place) {
