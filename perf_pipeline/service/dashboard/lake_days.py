@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import pandas as pd
 
@@ -43,6 +44,10 @@ class LakeDays:
         self._locks: dict[datetime, threading.Lock] = {}
         self._lock = threading.Lock()
 
+    @cached_property
+    def _nothing(self) -> pd.DataFrame:
+        return self._reduce(self._table.empty())
+
     def of_all(self, start: datetime, end: datetime, now: datetime) -> pd.DataFrame:
         """The reduced rows of the days that `[start, end)` touches, oldest day first."""
         return pd.concat([self._day(day, now).rows for day in days_touched(start, end)], ignore_index=True)
@@ -65,7 +70,7 @@ class LakeDays:
             if known is not None and known.signature == signature:
                 known.looked_at = now
                 return known
-            rows = self._reduce(self._lake.read(self._table, day, day + DAY))
+            rows = self._reduce(self._lake.read(self._table, day, day + DAY)) if written else self._nothing
             groups = {str(agent): own for agent, own in rows.groupby("agent", sort=False, observed=True)}
             fresh = _Day(signature, now, rows, groups)
         with self._lock:
