@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -184,7 +185,7 @@ def test_charts_follow_the_readers_change_of_light_and_dark(chromium: Browser, d
         one.page.emulate_media(color_scheme="dark")
         time.sleep(1)
         assert one.page.locator("[data-chart=score]").screenshot() != light
-        assert one.page.locator(".plot").first.evaluate("plot => plot.children.length") == 1
+        assert one.page.locator(".plot").first.locator("> .bk-Figure").count() == 1
         assert one.troubles == []
 
 
@@ -192,7 +193,6 @@ def test_without_scripts_every_figure_can_still_be_read(chromium: Browser, dashb
     context = chromium.new_context(java_script_enabled=False, base_url=dashboard)
     page = context.new_page()
     page.goto(PAGES["agent"])
-    assert page.get_by_text("the same figures stand in the tables").is_visible()
     page.get_by_text("Figures of success rate").click()
     assert page.get_by_role("region", name="Figures of success rate").get_by_role("row").count() > 5
     context.close()
@@ -234,7 +234,7 @@ def test_every_page_has_landmarks_one_first_heading_and_no_skipped_level(chromiu
             ]
             assert levels[0] == 1, name
             assert levels.count(1) == 1, name
-            assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False)), name
+            assert all(after - before <= 1 for before, after in pairwise(levels)), name
             for landmark in ("main", "banner", "contentinfo"):
                 assert one.page.get_by_role(landmark).count() == 1, (name, landmark)
 

@@ -91,7 +91,6 @@
       x: data.x,
       when: data.when,
       reading: data.x.map((_, index) => reading(chart, index)),
-      first: numbers(chart.lines[0].values),
     };
     if (chart.band) {
       [columns.expected, columns.low, columns.high] = chart.band.map(numbers);
@@ -108,18 +107,17 @@
       });
     }
     const inks = ["seen", "seen-2", "seen-3"];
-    chart.lines.forEach((_, position) => {
-      figure.line({
-        x: field("x"), y: field(`line${position}`), source, line_color: colour(inks[position]), line_width: 1.8,
-      });
-    });
-    // Invisible points are what the pointer finds; a point that stands alone is visible only as one of them.
-    const points = figure.scatter({
-      x: field("x"), y: field("first"), source, size: data.x.length > 120 ? 2.5 : 4, fill_color: colour("seen"), line_color: null,
+    const seen = chart.lines.map((_, position) => figure.line({
+      x: field("x"), y: field(`line${position}`), source, line_color: colour(inks[position]), line_width: 1.8,
+    }));
+    // A point that stands alone is no line.
+    figure.scatter({
+      x: field("x"), y: field("line0"), source, size: data.x.length > 120 ? 2.5 : 4, fill_color: colour("seen"),
+      line_color: null,
     });
     figure.add_tools(new Bokeh.HoverTool({
-      renderers: [points], mode: "vline", tooltips: [["", "@when"], ["", "@reading"]], attachment: "vertical",
-      show_arrow: false, point_policy: "snap_to_data",
+      renderers: [seen[0]], mode: "vline", line_policy: "nearest", point_policy: "snap_to_data",
+      tooltips: [["", "@when"], ["", "@reading"]], attachment: "horizontal", show_arrow: false,
     }));
     place.replaceChildren();
     Bokeh.Plotting.show(figure, place);
