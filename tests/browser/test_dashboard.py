@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from benchmarks.first_paint import wait_for
 from tests.real.services.free_port import free_port
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Reader:
         for plot in self.page.locator(".plot").all():
             plot.scroll_into_view_if_needed()
         if self.page.locator(".plot").count():
-            self.page.wait_for_function("[...document.querySelectorAll('.plot')].every(plot => plot.children.length)")
+            wait_for(self.page, "[...document.querySelectorAll('.plot')].every(plot => plot.children.length)")
             # A figure paints itself a moment after it is there.
             time.sleep(0.5)
         self.page.evaluate("scrollTo(0, 0)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -50,6 +51,8 @@ PART = timedelta(hours=6)
 """Older days are kept in parts of this length, out of which days are made."""
 
 WHOLE_DAYS, SUMMED_DAYS = 10, 95
+
+PAUSE_SECONDS = 0.05
 
 TRACES_REACH = timedelta(days=7)
 
@@ -100,13 +103,15 @@ class FleetHistory:
         return rows[rows["agent"] == agent]
 
     def warm(self, now: datetime) -> None:
-        """Read what the longest range needs, newest day first, before anybody asks for it."""
+        """Read what the longest range needs, newest day first, before anybody asks for it; with pauses, in which those
+        who ask meanwhile are served."""
         reach = max(one.length for one in RANGES.values())
         day = now
         while day > now - reach:
             for days in (self._summed_metrics, self._summed_states, self._changes):
                 days.of_all(day, day + timedelta(microseconds=1), now)
             day -= DAY
+            time.sleep(PAUSE_SECONDS)
 
     def warm_in_background(self, clock: Callable[[], datetime]) -> threading.Thread:
         thread = threading.Thread(target=lambda: self.warm(clock()), name="dashboard-history", daemon=True)
