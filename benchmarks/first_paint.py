@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.dashboard_data import agent_names, write_lake, write_ledger
+from perf_pipeline.service.dashboard.time_range import RangeName
 from resources.lake import Lake
 from resources.ledger import Ledger
 
@@ -77,14 +78,15 @@ def measure(home: Path, agents: int, days: int, loads: int) -> dict[str, float]:
     names = agent_names(agents)
     install(home, names, days, datetime.now(UTC))
     pages = {
-        "fleet": "/",
+        "fleet": ["/"],
+        # The service shows a page again for some seconds: each load of an agent's page is that of another agent.
         **{
-            f"agent {span}": f"/dashboard/agents/{quote(names[0])}?range={span}" for span in ("24h", "7d", "28d", "90d")
+            f"agent {name}": [f"/dashboard/agents/{quote(agent)}?range={name}" for agent in names] for name in RangeName
         },
-        "incidents": "/dashboard/incidents",
-        "optimizations": "/dashboard/optimizations",
-        "data 14d": "/dashboard/data?range=14d",
-        "outbox": "/dashboard/outbox",
+        "incidents": ["/dashboard/incidents"],
+        "optimizations": ["/dashboard/optimizations"],
+        "data 14d": ["/dashboard/data?range=14d"],
+        "outbox": ["/dashboard/outbox"],
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,13 @@ from fastapi.testclient import TestClient
 
 from benchmarks.dashboard_data import write_lake, write_ledger
 from perf_pipeline.fleet import FleetConfig
+from perf_pipeline.records import SourceHealth, SourceStatus
 from perf_pipeline.service.app import create_app
 from perf_pipeline.service.dashboard.router import dashboard_router
+from perf_pipeline.tables import AGENT_METRICS
 from resources.lake import Lake
 from resources.ledger import Ledger
-from tests.builders import LENGTH, shipped_fleet
+from tests.builders import LENGTH, frame, metrics_row, shipped_fleet
 
 NOW = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
 """Ten minutes after a window has closed."""
@@ -69,3 +72,24 @@ def dashboard(
 def starts(count: int, end: datetime = LAST, every: timedelta = LENGTH) -> pd.DatetimeIndex:
     """Starts of the last windows before `end`, oldest first."""
     return pd.date_range(end - count * every, end, freq=every, inclusive="left", unit="us")
+
+
+def scored(**scores: list[float]) -> pd.DataFrame:
+    """Of each agent's last windows the scores; NaN for a window in which it did nothing."""
+    rows = [
+        metrics_row(agent, 0, 0 if math.isnan(score) else 10) | {"window_start": start, "score": score}
+        for agent, values in scores.items()
+        for start, score in zip(starts(len(values)), values, strict=True)
+    ]
+    return frame(AGENT_METRICS, rows)
+
+
+def readings(*statuses: SourceStatus | None, source: str = "spans", reason: str = "") -> list[SourceHealth]:
+    """How the last windows were read, oldest first; None for one that was not."""
+    return [
+        SourceHealth(
+            source, start.to_pydatetime(), status, "" if status == "complete" else reason, 5, 0, start + LENGTH
+        )
+        for start, status in zip(starts(len(statuses)), statuses, strict=True)
+        if status
+    ]
