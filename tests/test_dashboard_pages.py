@@ -88,6 +88,7 @@ def test_no_page_holds_a_script_a_style_or_another_servers_address(full: TestCli
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
+    assert ("'unsafe-inline'" in policy) == ("agents" in page)
 
 
 def test_the_fleet_shows_the_agent_with_an_open_incident_first(empty: tuple[Lake, Ledger]) -> None:
