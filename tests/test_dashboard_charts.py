@@ -31,7 +31,7 @@ GRID = ChartGrid(Window(LAST - 4 * LENGTH, LAST), LENGTH, "America/New_York")
 
 def test_a_window_without_a_row_breaks_the_line() -> None:
     rows = pd.DataFrame({"window_start": starts(4)[[0, 3]], "value": [1.0, 4.0]})
-    assert np.array_equal(GRID.on_grid(rows, "value"), [1, np.nan, np.nan, 4], equal_nan=True)
+    assert np.array_equal(GRID.on_grid(rows)["value"], [1, np.nan, np.nan, 4], equal_nan=True)
 
 
 def test_what_was_never_seen_is_not_drawn() -> None:

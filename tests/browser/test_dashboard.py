@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from benchmarks.first_paint import wait_for
+from benchmarks.first_paint import PAINTED, wait_for
 from tests.real.services.free_port import free_port
 
 if TYPE_CHECKING:
@@ -173,9 +173,14 @@ def test_a_chart_is_drawn_and_tells_the_figures_under_the_pointer(chromium: Brow
             }"""
         )
         assert inks > 20
-        # The newest windows are at the right.
-        one.page.mouse.move(box["x"] + box["width"] * 0.93, box["y"] + box["height"] / 2)
-        one.page.get_by_text("expected 8").filter(visible=True).first.wait_for(timeout=5000)
+        told = one.page.get_by_text("expected 8").filter(visible=True)
+        # The demo's windows are a few among those of the day: the pointer looks for them from the right.
+        for share in range(98, 5, -2):
+            one.page.mouse.move(box["x"] + box["width"] * share / 100, box["y"] + box["height"] / 2)
+            time.sleep(0.05)
+            if told.count():
+                break
+        assert told.count() == 1
         one.page.screenshot(path=PICTURES / "hover.png")
 
 
@@ -246,9 +251,7 @@ def test_pages_are_painted_fast(chromium: Browser, dashboard: str) -> None:
     for name in ("fleet", "agent", "data-14d"):
         with reader(chromium, dashboard, DESK) as one:
             one.open(PAGES[name])
-            paints[name] = round(
-                one.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-            )
+            paints[name] = round(wait_for(one.page, PAINTED))
     print(json.dumps({f"first_paint_ms_{name}": paint for name, paint in paints.items()}))
     assert set(paints) == {"fleet", "agent", "data-14d"}
 

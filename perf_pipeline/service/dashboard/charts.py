@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -69,16 +70,15 @@ class ChartGrid:
     every: timedelta
     timezone: str
 
-    @property
+    @cached_property
     def starts(self) -> pd.DatetimeIndex:
         # Stretches count from the epoch, as those of the reduced rows do.
         first = pd.Timestamp(self.span.start).floor(self.every)
         return pd.date_range(first, self.span.end, freq=self.every, inclusive="left", unit="us")
 
-    def on_grid(self, rows: pd.DataFrame, column: str, factor: float = 1.0) -> np.ndarray:
-        """The column of rows with unique `window_start`, at the grid's times; NaN where there is no row."""
-        values = pd.Series(rows[column].to_numpy(float), index=pd.DatetimeIndex(rows["window_start"]))
-        return values.reindex(self.starts).to_numpy(float) * factor
+    def on_grid(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows, which have unique `window_start`, at the grid's times; missing values where there is no row."""
+        return rows.set_index(pd.DatetimeIndex(rows["window_start"])).reindex(self.starts)
 
 
 def chart(
@@ -185,14 +185,20 @@ def _sentence(
 def _rows(grid: ChartGrid, measure: Measure, values: Sequence[np.ndarray]) -> tuple[tuple[str, ...], ...]:
     starts = grid.starts
     together = max(math.ceil(len(starts) / MAX_ROWS), 1)
+    means = np.array([_means(part, together) for part in values])
     rows = []
-    for first in range(0, len(starts), together):
-        parts = [part[first : first + together] for part in values]
-        means = [float(part[np.isfinite(part)].mean()) if np.isfinite(part).any() else math.nan for part in parts]
-        if any(map(math.isfinite, means)):
-            when = moment(starts[first].to_pydatetime(), grid.timezone)
-            rows.append((when, *(_shown(measure, mean) for mean in means)))
-    return tuple(reversed(rows))
+    for row in np.flatnonzero(np.isfinite(means).any(axis=0))[::-1]:
+        when = moment(starts[row * together].to_pydatetime(), grid.timezone)
+        rows.append((when, *(_shown(measure, float(mean)) for mean in means[:, row])))
+    return tuple(rows)
+
+
+def _means(values: np.ndarray, together: int) -> np.ndarray:
+    """The means of so many known values at a time; NaN where none of them is known."""
+    parts = np.append(values, np.full(-len(values) % together, np.nan)).reshape(-1, together)
+    known = np.isfinite(parts)
+    count = known.sum(axis=1)
+    return np.where(count, np.where(known, parts, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def _shown(measure: Measure, value: float) -> str:

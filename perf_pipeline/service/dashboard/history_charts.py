@@ -16,8 +16,10 @@ from perf_pipeline.service.dashboard.words import in_words, said
 
 PERCENTILES = (("latency_p50_ms", "median"), ("latency_p95_ms", "95th"), ("latency_p99_ms", "99th"))
 
-FROM_METRICS = {"score": "score", "success_rate": "success_rate", "tasks": "tasks"}
-"""Metrics whose values stand in `tables.AGENT_METRICS`, also in windows in which nothing was judged."""
+FROM_METRICS = {"score": "score", "success_rate": "success_rate", "tasks": "tasks", "cost": "cost_usd"}
+"""Metrics whose values stand in this column of `tables.AGENT_METRICS`, also in windows in which nothing was judged."""
+
+ALWAYS = (*FROM_METRICS, "percentiles")
 
 
 def history_charts(grid: ChartGrid, metrics: pd.DataFrame, states: pd.DataFrame) -> list[Chart]:
@@ -26,32 +28,27 @@ def history_charts(grid: ChartGrid, metrics: pd.DataFrame, states: pd.DataFrame)
     `metrics` has the columns of `reductions.metrics_by_time` or of `tables.AGENT_METRICS`, `states` those of
     `reductions.states_by_time` or of `tables.DETECTOR_STATES`, one row a metric and time: of one agent, both.
     """
-    metrics = metrics.assign(success_rate=100 * metrics["successes"] / metrics["tasks"].replace(0, np.nan))
-    if "windows" in metrics:
+    seen = grid.on_grid(metrics)
+    seen["success_rate"] = 100 * seen["successes"] / seen["tasks"].replace(0, np.nan)
+    if "windows" in seen:
         # Traffic is shown as that of one window, as its baseline is.
-        metrics["tasks"] = metrics["tasks"] / metrics["windows"]
-    by_metric = {str(metric): rows for metric, rows in states.groupby("metric", observed=True)}
-    names = {*by_metric, *FROM_METRICS, "percentiles", "cost"}
-    charts = [_chart_of(name, grid, metrics, by_metric.get(name)) for name in in_order(names)]
+        seen["tasks"] = seen["tasks"] / seen["windows"]
+    judged = {str(metric): grid.on_grid(rows) for metric, rows in states.groupby("metric", observed=True)}
+    charts = [_chart_of(name, grid, seen, judged.get(name)) for name in in_order({*judged, *ALWAYS})]
     return [one for one in charts if one is not None]
 
 
-def _chart_of(name: str, grid: ChartGrid, metrics: pd.DataFrame, states: pd.DataFrame | None) -> Chart | None:
+def _chart_of(name: str, grid: ChartGrid, seen: pd.DataFrame, judged: pd.DataFrame | None) -> Chart | None:
+    """`seen` and `judged` are at the times of the grid."""
     measure = measure_of(name)
+
+    def shown(table: pd.DataFrame, column: str) -> np.ndarray:
+        return table[column].to_numpy(float) * measure.factor
+
     if name == "percentiles":
-        lines = [Line(label, grid.on_grid(metrics, column, measure.factor)) for column, label in PERCENTILES]
-        return chart(grid, measure, lines)
-    if name == "cost":
-        return chart(grid, measure, [Line("seen", grid.on_grid(metrics, "cost_usd"))])
-    band = None
-    if states is not None:
-        expected, low, high = (grid.on_grid(states, column, measure.factor) for column in ("expected", "low", "high"))
-        band = expected, low, high
-    if name in FROM_METRICS:
-        values = grid.on_grid(metrics, FROM_METRICS[name])
-    else:
-        assert states is not None
-        values = grid.on_grid(states, "value", measure.factor)
+        return chart(grid, measure, [Line(label, shown(seen, column)) for column, label in PERCENTILES])
+    values = shown(seen, FROM_METRICS[name]) if name in FROM_METRICS or judged is None else shown(judged, "value")
+    band = None if judged is None else (shown(judged, "expected"), shown(judged, "low"), shown(judged, "high"))
     return chart(grid, measure, [Line("seen", values)], band)
 
 
