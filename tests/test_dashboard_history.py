@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -175,3 +176,12 @@ def test_warming_reads_what_the_longest_range_needs(tmp_path: Path, monkeypatch:
         history.states("A", span, chosen, NOW)
         history.changes("A", span, NOW)
         assert lake.reads == read
+
+
+def test_a_lake_that_cannot_be_read_ahead_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Lake, "written", Mock(side_effect=OSError("s3://user:secret@host is away")))
+    FleetHistory(Lake(str(tmp_path))).warm_in_background(lambda: NOW).join()
+    assert "Check PERF_PIPELINE_LAKE." in caplog.text
+    assert "secret" not in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -55,6 +56,9 @@ WHOLE_DAYS, SUMMED_DAYS = 10, 95
 PAUSE_SECONDS = 0.05
 
 TRACES_REACH = timedelta(days=7)
+
+
+_log = logging.getLogger(__name__)
 
 
 class FleetHistory:
@@ -114,7 +118,17 @@ class FleetHistory:
             time.sleep(PAUSE_SECONDS)
 
     def warm_in_background(self, clock: Callable[[], datetime]) -> threading.Thread:
-        thread = threading.Thread(target=lambda: self.warm(clock()), name="dashboard-history", daemon=True)
+        def warm() -> None:
+            try:
+                self.warm(clock())
+            except Exception as error:  # noqa: BLE001 - whatever failed, the pages read for themselves
+                _log.warning(
+                    "The history could not be read ahead (%s); pages read it when somebody asks for them. Check "
+                    "PERF_PIPELINE_LAKE.",
+                    type(error).__name__,
+                )
+
+        thread = threading.Thread(target=warm, name="dashboard-history", daemon=True)
         thread.start()
         return thread
 
