@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from perf_pipeline.opened_installation import HomeOption, OpenedInstallation, opened_installation, refuse
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from resources.sources import SpanSource
 
 LOOPBACK = "127.0.0.1"
 
@@ -60,7 +65,10 @@ def serve(
                     signature,
                     given_up=given_up,
                     programs=programs,
+                    dashboard=_dashboard(installation, clock) if _is_loopback(host) else None,
                 )
+                if _is_loopback(host):
+                    typer.echo(f"The dashboard is at http://{host}:{port}/")
                 if signed:
                     typer.echo(f"Slack's requests are taken at http://{host}:{port}/slack/interactions")
                 uvicorn.run(
@@ -73,6 +81,16 @@ def serve(
                 )
         except SlackError as error:
             refuse(str(error))
+
+
+def _dashboard(installation: OpenedInstallation, clock: Callable[[], datetime]) -> APIRouter:
+    from perf_pipeline.installation import installed_resources
+    from perf_pipeline.service.dashboard.router import dashboard_router
+    from resources.lake import Lake
+
+    spans = cast("SpanSource", installed_resources(installation.settings, installation.fleet)["span_source"])
+    lake = Lake(installation.settings.lake_url)
+    return dashboard_router(installation.book, lake, installation.fleet, clock, spans.trace_url)
 
 
 @contextmanager

@@ -23,10 +23,11 @@ def create_app(
     replies: ClickReplies | None = None,
     given_up: Callable[[], str | None] = lambda: None,
     programs: APIRouter | None = None,
+    dashboard: APIRouter | None = None,
 ) -> FastAPI:
     """The application over an open ledger. Without `signature`, Slack's requests are refused; `clock` tells the time
     (aware), `replies` where replies to clicks may go, `given_up` why Socket Mode ended for good, if it did; `programs`
-    are the routes for agent processes, where they are served."""
+    are the routes for agent processes, and `dashboard` the pages for people, where they are served."""
     slack = SlackRequests(book, fleet, signature, replies or ClickReplies(), clock)
 
     @asynccontextmanager
@@ -39,6 +40,8 @@ def create_app(
     app.include_router(slack.router)
     if programs is not None:
         app.include_router(programs)
+    if dashboard is not None:
+        app.include_router(dashboard)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
