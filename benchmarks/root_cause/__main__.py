@@ -1,7 +1,8 @@
 """How well causes are found: `python -m benchmarks.root_cause [--incidents N] [--cases FOLDER]`.
 
 First simulated incidents whose causes are known, as spans through the pipeline's own functions, beside a naive ranking
-and a library; then 40 labelled cases from a real system. The seeds from 1000 on are for evaluation only: the scan was
+and a library; then 40 labelled cases from a real system; then what a lying model is believed, and what analysts add to a
+cycle. The seeds from 1000 on are for evaluation only: the scan was
 made with the seeds from 0 to 335.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from benchmarks.root_cause import report
+from benchmarks.root_cause import cycle_time, faithfulness, report
 from benchmarks.root_cause.real_cases import DEFAULT_FOLDER, load_cases, other_settings, real_hits
 from benchmarks.root_cause.simulated import hits
 from perf_pipeline.simulated_incidents.labelled import BATCH, labelled_incidents
@@ -41,7 +42,13 @@ def main() -> None:
     else:
         real = real_hits(cases)
         out.print(report.real_cases(real), report.settings(other_settings(cases)))
-    found = report.figures(simulated, real)
+    log.log("Reports of a lying model, and of an honest one")
+    faithful = faithfulness.measure(arguments.reports)
+    out.print(report.faithfulness(faithful))
+    log.log("Cycles without a model, with one, and with one that hangs")
+    cycles = cycle_time.measure()
+    out.print(report.cycles(cycles))
+    found = report.figures(simulated, real) | {"lies": faithful.lies, "lies_caught": faithful.caught} | cycles
     out.print(report.targets(found))
     out.print(f"{(time.monotonic() - began) / 60:.1f} minutes.")
     print(json.dumps(found))
@@ -59,6 +66,7 @@ def _simulated(incidents: int) -> pd.DataFrame:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.root_cause", description=__doc__)
     parser.add_argument("--incidents", type=int, default=420, help="simulated incidents, of 14 kinds in turn")
+    parser.add_argument("--reports", type=int, default=faithfulness.REPORTS, help="reports of a model that lies")
     parser.add_argument("--cases", type=Path, default=DEFAULT_FOLDER, help="the folder of the labelled cases")
     return parser.parse_args()
 

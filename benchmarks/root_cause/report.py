@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.root_cause.faithfulness import Faithfulness
 from benchmarks.root_cause.real_cases import PUBLISHED, left_out
 from benchmarks.root_cause.rivals import NAIVE, OURS
 
@@ -82,7 +85,33 @@ def settings(tried: pd.DataFrame) -> str:
     )
 
 
-def targets(found: dict[str, float | None]) -> str:
+def faithfulness(measured: Faithfulness) -> Table:
+    """What people were told of a model's reports."""
+    table = Table("Reports", title=f"Reports over HTTP and DSPy; {measured.unanswered} more got no answer")
+    for column in ("given", "told to people", "turned away"):
+        table.add_column(column, justify="right")
+    told_lies = measured.lies - measured.caught
+    table.add_row("with a lie", str(measured.lies), str(told_lies), str(measured.caught))
+    table.add_row("of the rules", str(measured.honest), str(measured.told), str(measured.honest - measured.told))
+    for kind, number in measured.missed.items():
+        table.add_row(f"  told though a lie: {kind}", "", str(number), "")
+    return table
+
+
+def cycles(seconds: Mapping[str, float]) -> Table:
+    """The cycle that finds an incident."""
+    table = Table("A cycle that finds an incident", title="Median seconds in a process that runs already")
+    table.add_column("seconds", justify="right")
+    table.add_column("added", justify="right")
+    without = seconds["cycle_without_s"]
+    names = {"cycle_without_s": "without a model", "cycle_with_s": "with one", "cycle_hanging_s": "with one that hangs"}
+    for name, words in names.items():
+        table.add_row(words, f"{seconds[name]:.1f}", f"{seconds[name] - without:+.1f}")
+    table.add_row("loading what analysts need, in a new process", f"{seconds['analysts_load_s']:.1f}", "")
+    return table
+
+
+def targets(found: Mapping[str, float | None]) -> str:
     """Whether the targets are met, in a line each."""
     lines = []
     for name, least in TARGETS.items():
