@@ -1,9 +1,8 @@
 """How well causes are found: `python -m benchmarks.root_cause [--incidents N] [--cases FOLDER]`.
 
 First simulated incidents whose causes are known, as spans through the pipeline's own functions, beside a naive ranking
-and a library; then 40 labelled cases from a real system; then what a lying model is believed, and what analysts add to a
-cycle. The seeds from 1000 on are for evaluation only: the scan was
-made with the seeds from 0 to 335.
+and a library; then 40 labelled cases from a real system; then what a lying model is believed, and what analysts add to
+a cycle. The seeds from 1000 on are for evaluation only: the scan was made with the seeds from 0 to 335.
 """
 
 from __future__ import annotations
