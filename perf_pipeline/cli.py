@@ -19,6 +19,7 @@ from perf_pipeline.notify_command import app as notify
 from perf_pipeline.optimization_commands import cancel, optimizations, programs, rollback
 from perf_pipeline.people_commands import approvals, approve, decline
 from perf_pipeline.serve_command import serve
+from perf_pipeline.token_command import app as token
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,6 +35,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(notify, name="notify")
+app.add_typer(token, name="token")
 
 
 @app.callback()

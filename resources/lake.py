@@ -31,6 +31,15 @@ class Lake:
     def __init__(self, url: str) -> None:
         self.root = UPath(url)
 
+    def is_reachable(self) -> bool:
+        """Whether it can be listed now. One that nothing was written to yet can."""
+        try:
+            if self.root.exists():
+                next(iter(self.root.iterdir()), None)
+        except OSError:
+            return False
+        return True
+
     def path(self, table: Table, start: datetime) -> UPath:
         return self.root / table.name / f"date={start:%Y-%m-%d}" / f"{start:%H%M}.parquet"
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.service.app import create_app
+from perf_pipeline.service.authentication import Gate
+from perf_pipeline.service.context import ServiceContext
+from resources.lake import Lake
 from resources.ledger import Ledger
+from resources.program_files import ProgramFiles
 from resources.slack_interactions import ClickReplies, SlackSignature
 from tests.approval_builders import NOON, SECRET
 from tests.real.services.free_port import free_port
@@ -43,6 +49,32 @@ class Service:
         raise AssertionError(f"There are {len(self.replies)} replies, not {count}.")
 
 
+def service_context(
+    book: Ledger,
+    fleet: FleetConfig,
+    clock: Callable[[], datetime],
+    lake_url: str = "memory://no-lake",
+    gate: Gate | None = None,
+) -> ServiceContext:
+    files = ProgramFiles(lake_url)
+    return ServiceContext(book, fleet, Lake(lake_url), files, gate or Gate(book, clock), clock)
+
+
+@contextmanager
+def running(app: FastAPI, port: int) -> Iterator[str]:
+    """The address of an application that is served on a port of this machine."""
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 @contextmanager
 def service(book: Ledger, fleet: FleetConfig, secret: str | None = SECRET) -> Iterator[Service]:
     port = free_port()
@@ -56,14 +88,6 @@ def service(book: Ledger, fleet: FleetConfig, secret: str | None = SECRET) -> It
     with http_server(Replies) as replies_to:
         found.replies_to = f"{replies_to}/"
         signature = SlackSignature(secret) if secret else None
-        app = create_app(book, fleet, lambda: found.now, signature, ClickReplies(found.replies_to))
-        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
+        app = create_app(service_context(book, fleet, lambda: found.now), signature, ClickReplies(found.replies_to))
+        with running(app, port):
             yield found
-        finally:
-            server.should_exit = True
-            thread.join()

@@ -15,9 +15,10 @@ from resources.ledger.alerts import AlertLedger
 from resources.ledger.runs import RunLedger
 from resources.ledger.sources import SourceLedger
 from resources.ledger.spend import SpendLedger
+from resources.ledger.tokens import TokenLedger
 
 
-class Ledger(SourceLedger, AlertLedger, RunLedger, SpendLedger):
+class Ledger(SourceLedger, AlertLedger, RunLedger, SpendLedger, TokenLedger):
     """One installation's ledger. Opening it brings its tables up to date."""
 
 

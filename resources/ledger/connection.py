@@ -13,6 +13,7 @@ from filelock import FileLock
 from filelock import Timeout as FileLockTimeout
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.event import listens_for
+from sqlalchemy.exc import SQLAlchemyError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -31,6 +32,15 @@ class LedgerConnection:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def is_reachable(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(sa.select(1))
+        except SQLAlchemyError:
+            return False
+        return True
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[bool]:
