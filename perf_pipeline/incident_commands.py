@@ -7,24 +7,25 @@ import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from perf_pipeline.incident_rows import incident_rows
 from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.team_clock import moment
-from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
+from perf_pipeline.opened_installation import HomeOption, JsonOption, opened_installation, refuse
 from perf_pipeline.people_commands import AsOption, user_name
-from perf_pipeline.records import IncidentState, Silence
+from perf_pipeline.records import Silence
 
 
 def incidents(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the incidents that are not over, the worst first."""
     with opened_installation(home) as installation:
-        rows = _incident_rows(installation)
+        rows = incident_rows(installation.book, installation.fleet, datetime.now(UTC))
         if as_json:
             typer.echo(json.dumps(rows))
             return
@@ -117,30 +118,3 @@ def unsilence(
         if not installation.book.end_silence(silence_id, datetime.now(UTC)):
             refuse(f"There is no silence {silence_id} that has not ended.")
         typer.echo("It has ended.")
-
-
-def _incident_rows(installation: OpenedInstallation) -> list[dict[str, Any]]:
-    """The incidents that are not over, with the thread that people heard of them in; times in ISO 8601."""
-    from perf_pipeline.situation import situation_now
-
-    situation = situation_now(installation.book, installation.fleet, datetime.now(UTC))
-    rows = []
-    for incident in sorted(situation.incidents, key=lambda one: (-one.severity.rank, one.onset)):
-        if incident.state is IncidentState.RESOLVED:
-            continue
-        told = situation.told.get(incident.id)
-        thread = situation.threads.get(told.thread) if told and not told.withheld else None
-        rows.append(
-            {
-                "id": incident.id,
-                "agent": incident.agent,
-                "type": incident.type,
-                "severity": str(incident.severity),
-                "state": str(incident.state),
-                "onset": incident.onset.isoformat(),
-                "details": incident.details,
-                "thread": thread.id if thread else None,
-                "acknowledged_by": thread.acknowledged_by if thread else None,
-            }
-        )
-    return rows

@@ -18,7 +18,8 @@ from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.team_clock import moment
 from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
 from perf_pipeline.optimization.approvals import dollars, fingerprint
-from perf_pipeline.records import Answer, ApprovalState, RequestState
+from perf_pipeline.optimization_rows import approval_row
+from perf_pipeline.records import Answer, RequestState
 
 AsOption = Annotated[str | None, typer.Option("--as", help="Who you are. Default: your name on this machine.")]
 RequestArgument = Annotated[str, typer.Argument(help="ID of the request: see 'perf-pipeline approvals'.")]
@@ -135,18 +136,12 @@ def _approval_rows(installation: OpenedInstallation, *, everything: bool) -> lis
         waits = request.state is RequestState.AWAITING_APPROVAL
         if not waits and not (everything and approval):
             continue
-        withdrawn = approval is not None and approval.state is ApprovalState.REQUESTED and not waits
-        state = "withdrawn" if withdrawn else str(approval.state) if approval else "not asked yet"
         rows.append(
             asdict(request)
             | {
                 "window_start": request.window_start.isoformat(),
                 "requested_at": request.requested_at.isoformat(),
-                "fingerprint": fingerprint(request),
-                "approval_state": state,
-                "expires_at": approval.expires_at.isoformat() if approval else None,
-                "answered_by": approval.answered_by if approval else None,
-                "answered_through": approval.answered_through if approval else None,
             }
+            | approval_row(request, approval)
         )
     return rows

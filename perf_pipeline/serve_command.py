@@ -34,9 +34,7 @@ def serve(
 
     from perf_pipeline.service.app import create_app
     from perf_pipeline.service.authentication import Gate, is_loopback
-    from perf_pipeline.service.context import ServiceContext
-    from resources.lake import Lake
-    from resources.program_files import ProgramFiles
+    from perf_pipeline.service.opened import service_context
     from resources.reading import SlackError
     from resources.slack_interactions import SlackSignature
 
@@ -55,13 +53,9 @@ def serve(
                 "--host out."
             )
         is_open = is_loopback(host) and agents_secret is None
-        context = ServiceContext(
-            book=book,
-            fleet=installation.fleet,
-            lake=Lake(settings.lake_url),
-            files=ProgramFiles(settings.lake_url),
-            gate=Gate(book, clock, open_to_this_machine=is_open, local_person=_who_runs_this()),
-            clock=clock,
+        gate = Gate(book, clock, open_to_this_machine=is_open, local_person=_who_runs_this())
+        context = service_context(
+            book, installation.fleet, settings.lake_url, settings.dagster_webserver_url, gate, clock
         )
         try:
             with _socket_mode(installation) as given_up:

@@ -19,9 +19,8 @@ from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.service.app import create_app
 from perf_pipeline.service.authentication import Gate
 from perf_pipeline.service.context import ServiceContext
-from resources.lake import Lake
+from perf_pipeline.service.opened import service_context
 from resources.ledger import Ledger
-from resources.program_files import ProgramFiles
 from resources.slack_interactions import ClickReplies, SlackSignature
 from tests.approval_builders import NOON, SECRET
 from tests.real.services.free_port import free_port
@@ -49,15 +48,19 @@ class Service:
         raise AssertionError(f"There are {len(self.replies)} replies, not {count}.")
 
 
-def service_context(
+NO_DAGSTER = "http://127.0.0.1:9"
+
+
+def context_of(
     book: Ledger,
     fleet: FleetConfig,
     clock: Callable[[], datetime],
     lake_url: str = "memory://no-lake",
     gate: Gate | None = None,
+    dagster_url: str = NO_DAGSTER,
 ) -> ServiceContext:
-    files = ProgramFiles(lake_url)
-    return ServiceContext(book, fleet, Lake(lake_url), files, gate or Gate(book, clock), clock)
+    """A service that remembers nothing, so that a test sees what is."""
+    return service_context(book, fleet, lake_url, dagster_url, gate or Gate(book, clock), clock, remember_seconds=0)
 
 
 @contextmanager
@@ -88,6 +91,6 @@ def service(book: Ledger, fleet: FleetConfig, secret: str | None = SECRET) -> It
     with http_server(Replies) as replies_to:
         found.replies_to = f"{replies_to}/"
         signature = SlackSignature(secret) if secret else None
-        app = create_app(service_context(book, fleet, lambda: found.now), signature, ClickReplies(found.replies_to))
+        app = create_app(context_of(book, fleet, lambda: found.now), signature, ClickReplies(found.replies_to))
         with running(app, port):
             yield found

@@ -19,7 +19,7 @@ from resources.program_files import ProgramFiles
 from resources.program_source import ProgramService, ProgramSourceError
 from tests.builders import shipped_fleet
 from tests.real.services.free_port import free_port
-from tests.service_fixtures import running, service_context
+from tests.service_fixtures import context_of, running
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 TOKEN = "token-of-agents"
@@ -51,7 +51,7 @@ class Registry:
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
     made = Registry(tmp_path)
-    context = service_context(made.book, shipped_fleet(), lambda: NOON, str(tmp_path / "lake"))
+    context = context_of(made.book, shipped_fleet(), lambda: NOON, str(tmp_path / "lake"))
     with running(create_app(context, agents_secret=TOKEN), int(made.url.rpartition(":")[2])):
         yield made
     made.book.close()

@@ -21,7 +21,7 @@ from perf_pipeline.service.request_limits import MAX_BODY
 from perf_pipeline.tokens import new_token
 from resources.ledger import Ledger
 from tests.approval_builders import FLEET, NOON
-from tests.service_fixtures import service_context
+from tests.service_fixtures import context_of
 
 WITHOUT_A_TOKEN = {
     "GET /healthz",
@@ -46,7 +46,7 @@ def book(tmp_path: Path) -> Iterator[Ledger]:
 
 def application(book: Ledger, *, open_here: bool = False, limits: RateLimits | None = None) -> FastAPI:
     gate = Gate(book, lambda: NOON, open_to_this_machine=open_here, local_person="ana", limits=limits)
-    return create_app(service_context(book, FLEET, lambda: NOON, gate=gate))
+    return create_app(context_of(book, FLEET, lambda: NOON, gate=gate))
 
 
 def client(app: FastAPI, *, address: str = "127.0.0.1") -> TestClient:

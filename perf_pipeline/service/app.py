@@ -10,10 +10,14 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import JSONResponse
 
 from perf_pipeline.records import Scope
+from perf_pipeline.service.agents import agents_router
 from perf_pipeline.service.context import ServiceContext
 from perf_pipeline.service.description import describe
 from perf_pipeline.service.health import health_router
+from perf_pipeline.service.incidents import incidents_router
 from perf_pipeline.service.login import login_router
+from perf_pipeline.service.optimizations import optimizations_router
+from perf_pipeline.service.pipeline import PipelineRoutes
 from perf_pipeline.service.problems import answer_with_problems, problems
 from perf_pipeline.service.programs import programs_router
 from perf_pipeline.service.request_limits import RequestLimits
@@ -58,6 +62,10 @@ def create_app(
         health_router(context, given_up),
         login_router(context),
         slack.router,
+        PipelineRoutes(context).router,
+        agents_router(context),
+        incidents_router(context),
+        optimizations_router(context),
         programs_router(context, agents_secret),
         *pages,
     )

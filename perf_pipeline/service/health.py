@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -18,7 +19,9 @@ class Health(BaseModel):
 def health_router(context: ServiceContext, given_up: Callable[[], str | None]) -> APIRouter:
     """`given_up` says why Socket Mode ended for good, if it did."""
     router = APIRouter(tags=["health"])
-    failing = {503: {"model": ProblemDetails, "description": "Not well; the detail says why"}}
+    failing: dict[int | str, dict[str, Any]] = {
+        503: {"model": ProblemDetails, "description": "Not well; the detail says why"}
+    }
 
     @router.get("/healthz", responses=failing)
     async def healthz() -> Health:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from perf_pipeline.optimization_rows import program_rows
 from perf_pipeline.records import Scope
-from perf_pipeline.runs.tools import PRODUCTION
 from perf_pipeline.service.context import ServiceContext
 from perf_pipeline.service.models import ProgramVersionModel
 from perf_pipeline.service.problems import Problem, problems
@@ -36,19 +36,7 @@ def programs_router(context: ServiceContext, agents_secret: str | None = None) -
     @router.get("", response_model=list[ProgramVersionModel], responses=problems())
     def versions() -> list[ProgramVersionModel]:
         """The versions of all agents' programs, oldest first, and which of them run."""
-        running = {alias.agent: alias.version for alias in book.program_aliases() if alias.name == PRODUCTION}
-        return [
-            ProgramVersionModel(
-                agent=one.agent,
-                version=one.version,
-                sha256=one.sha256,
-                parent=one.parent,
-                registered_at=one.registered_at,
-                quarantined_because=one.quarantined_because,
-                in_production=running.get(one.agent) == one.version,
-            )
-            for one in book.program_versions()
-        ]
+        return [ProgramVersionModel(**row) for row in program_rows(book)]
 
     @router.get(
         "/{agent}/versions/{version}",

@@ -1,0 +1,103 @@
+"""Figures of the agents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import orjson
+import pandas as pd
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.responses import JSONResponse
+
+from perf_pipeline.records import IncidentState, Scope
+from perf_pipeline.service.context import ServiceContext
+from perf_pipeline.service.models import AgentHistory, AgentModel
+from perf_pipeline.service.problems import Problem, problems
+from perf_pipeline.service.remembered import remembered, remembered_by_key
+from perf_pipeline.standing_now import SHOWN_METRICS, agent_rows
+from resources.table_history import Rows
+
+SHOWN_BY_DEFAULT = timedelta(days=7)
+ANSWERS_KEPT = 256
+
+Time = Annotated[datetime | None, Query(description="ISO 8601; UTC where it names no zone")]
+
+
+def agents_router(context: ServiceContext) -> APIRouter:
+    router = APIRouter(prefix="/agents", tags=["agents"], dependencies=[Depends(context.gate.require(Scope.READ))])
+    window = context.fleet.window
+
+    def now_rows() -> list[dict[str, Any]]:
+        now = context.clock()
+        ongoing = [one for one in context.book.incidents(now) if one.state is not IncidentState.RESOLVED]
+        return agent_rows(context.history.rows(now), context.fleet, ongoing, now)
+
+    all_agents = remembered(now_rows, context.remember_seconds)
+
+    @router.get("", response_model=list[AgentModel], responses=problems())
+    def agents() -> JSONResponse:
+        """All agents of fleet.yaml, and others that did something, each with its newest figures."""
+        return JSONResponse(all_agents())
+
+    def content(_version: int, name: str, since: datetime, until: datetime) -> bytes:
+        rows = context.history.rows(context.clock())
+        return _history_json(rows, name, since, until, context.fleet.window_minutes)
+
+    history = remembered_by_key(content, ANSWERS_KEPT)
+
+    @router.get("/{agent}", response_model=AgentHistory, responses=problems(404))
+    def agent_history(
+        agent: Annotated[str, Path(description="Name of the agent", examples=["InboundAgent"])],
+        since: Time = None,
+        until: Time = None,
+    ) -> Response:
+        """An agent's windows that begin at or after `since`, by default a week ago, and before `until`, by default
+        now; of the last 90 days."""
+        now = context.clock()
+        rows = context.history.rows(now)
+        if agent not in rows.bounds and context.fleet.agent(agent) is None:
+            raise Problem(404, "There is no agent of this name: see GET /agents.")
+        # Whole windows, so that those who ask within one get one answer.
+        end = _on_a_window(until, window) if until else _on_a_window(now, window) + window
+        begin = _on_a_window(since, window) if since else end - SHOWN_BY_DEFAULT
+        if begin > end:
+            raise Problem(422, "The request does not fit: since is later than until.")
+        return Response(history(rows.version, agent, begin, end), media_type="application/json")
+
+    return router
+
+
+def _history_json(rows: Rows, agent: str, since: datetime, until: datetime, window_minutes: int) -> bytes:
+    known = rows.of(agent)
+    starts = known["window_start"]
+    first, end = starts.searchsorted(pd.Timestamp(since)), starts.searchsorted(pd.Timestamp(until))
+    shown = known.iloc[int(first) : int(end)].drop(columns="agent")
+    columns = [_values(shown[name]) for name in SHOWN_METRICS.columns if name != "agent"]
+    names = [name for name in SHOWN_METRICS.columns if name != "agent"]
+    windows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    answer = {
+        "agent": agent,
+        "window_minutes": window_minutes,
+        "since": since,
+        "until": until,
+        "windows": windows,
+    }
+    return orjson.dumps(answer)
+
+
+def _values(column: pd.Series) -> list[Any]:
+    """As Python's own values, with None for what is missing."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.to_pydatetime().tolist()
+    return column.astype(object).where(column.notna(), None).tolist()
+
+
+def _on_a_window(time: datetime, window: timedelta) -> datetime:
+    """The start of the window that holds the time, and its end of all times where there is none."""
+    aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    try:
+        seconds = window.total_seconds()
+        return datetime.fromtimestamp(aware.timestamp() // seconds * seconds, UTC)
+    except (OverflowError, ValueError, OSError) as error:
+        raise Problem(422, "The request does not fit: since and until must be times of this age.") from error
