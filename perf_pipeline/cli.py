@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from perf_pipeline.backtest_command import backtest
+from perf_pipeline.doctor_command import doctor
 from perf_pipeline.incident_commands import ack, incidents, silence, silences, unsilence
 from perf_pipeline.notify_command import app as notify
 from perf_pipeline.optimization_commands import cancel, optimizations, programs, rollback
 from perf_pipeline.people_commands import approvals, approve, decline
+from perf_pipeline.pipeline_commands import agents, status, trigger
 from perf_pipeline.serve_command import serve
 from perf_pipeline.token_command import app as token
 
@@ -28,6 +30,7 @@ DEMO_HOME = Path(".demo")
 EXTERNAL_SYSTEMS = ("PHOENIX_", "SUPABASE_", "RAILWAY_", "SLACK_", "PERF_PIPELINE_")
 
 COMMANDS = (
+    *(status, trigger, agents, doctor),
     *(backtest, incidents, ack, silence, silences, unsilence),
     *(approvals, approve, decline, optimizations, cancel, programs, rollback),
     serve,

@@ -54,7 +54,10 @@ def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 def cancel(
-    request: Annotated[str, typer.Argument(help=REQUEST_HELP)], person: AsOption = None, home: HomeOption = None
+    request: Annotated[str, typer.Argument(help=REQUEST_HELP)],
+    person: AsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Cancel an optimization. One that runs ends at its next call of a model; nothing is promoted."""
     with opened_installation(home) as installation:
@@ -64,7 +67,7 @@ def cancel(
                 f"There is no request {one_line(request)} that could be cancelled: see 'perf-pipeline optimizations'."
             )
         ends = "It ends at its next call of a model." if state is RequestState.RUNNING else "It is cancelled."
-        typer.echo(ends)
+        typer.echo(json.dumps({"reply": ends}) if as_json else ends)
 
 
 def programs(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -97,6 +100,7 @@ def rollback(
     person: AsOption = None,
     yes: YesOption = False,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take back the version that an agent runs, for the one before it or the code. It is never promoted again."""
     from perf_pipeline.runs.ending import publish_aliases
@@ -113,10 +117,15 @@ def rollback(
         except RollbackRefusedError as error:
             refuse(str(error))
         left = current.version if current else None
-        typer.echo(f"{one_line(agent)}: {left} → {target.version or 'the program as it stands in the code'}")
-        if not yes and not typer.confirm(f"Roll back as {who}?"):
+        typer.echo(
+            f"{one_line(agent)}: {left} → {target.version or 'the program as it stands in the code'}", err=as_json
+        )
+        if not yes and not typer.confirm(f"Roll back as {who}?", err=as_json):
             refuse("Nothing was changed.")
         if not book.move_alias(target, quarantine=left):
             refuse("Somebody else moved it meanwhile: look again with 'perf-pipeline programs'.")
         publish_aliases(book, ProgramFiles(installation.settings.lake_url))
+        if as_json:
+            typer.echo(json.dumps({"agent": agent, "taken_back": left, "version": target.version}))
+            return
         typer.echo("Rolled back. Agents follow within their polling interval, half a minute unless they say otherwise.")

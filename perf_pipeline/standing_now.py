@@ -145,7 +145,7 @@ def _agent_row(name: str, known: pd.DataFrame, fleet: FleetConfig, incidents: in
         "scored_window": _time(best_known, "window_start"),
         "trend": str(best_known["trend"]) if best_known is not None else "unknown",
         "tasks_of_a_day": int(day["tasks"].sum()),
-        "cost_usd_of_a_day": float(day["cost_usd"].sum()),
+        "cost_usd_of_a_day": _sum_of_known(day["cost_usd"]),
         "open_incidents": incidents,
     }
 
@@ -185,6 +185,11 @@ def _dagster(dagster: DagsterWebserver) -> dict[str, Any]:
         if last
         else None,
     }
+
+
+def _sum_of_known(values: pd.Series) -> float | None:
+    """None where nothing is known: that is not 0."""
+    return float(values.sum()) if values.notna().any() else None
 
 
 def _number(row: pd.Series | None, name: str) -> float | None:

@@ -40,6 +40,13 @@ class Lake:
             return False
         return True
 
+    def prove_writable(self) -> None:
+        """Write a small file and take it away again. Raises OSError where that cannot be done."""
+        probe = self.root / f".probe-{uuid.uuid4().hex}"
+        self.root.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"written by perf-pipeline doctor")
+        probe.unlink()
+
     def path(self, table: Table, start: datetime) -> UPath:
         return self.root / table.name / f"date={start:%Y-%m-%d}" / f"{start:%H%M}.parquet"
 

@@ -182,6 +182,7 @@ def test_only_the_definitions_and_the_commands_read_the_environment() -> None:
         "perf_pipeline.cli",
         "perf_pipeline.definitions",
         "perf_pipeline.demo.run",
+        "perf_pipeline.doctor_command",
         "perf_pipeline.notify_command",
         "perf_pipeline.opened_installation",
     }

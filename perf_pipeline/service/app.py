@@ -16,6 +16,7 @@ from perf_pipeline.service.description import describe
 from perf_pipeline.service.health import health_router
 from perf_pipeline.service.incidents import incidents_router
 from perf_pipeline.service.login import login_router
+from perf_pipeline.service.metrics import metrics_router
 from perf_pipeline.service.optimizations import optimizations_router
 from perf_pipeline.service.pipeline import PipelineRoutes
 from perf_pipeline.service.problems import answer_with_problems, problems
@@ -66,6 +67,7 @@ def create_app(
         agents_router(context),
         incidents_router(context),
         optimizations_router(context),
+        metrics_router(context),
         programs_router(context, agents_secret),
         *pages,
     )

@@ -143,7 +143,7 @@ class AgentModel(BaseModel):
     scored_window: datetime | None
     trend: str = Field(description="improving, stable, degrading or unknown")
     tasks_of_a_day: int
-    cost_usd_of_a_day: float = Field(description="US dollars of its model calls, as far as known")
+    cost_usd_of_a_day: float | None = Field(description="US dollars of its model calls, as far as known")
     open_incidents: int
 
 

@@ -30,6 +30,13 @@ class LedgerConnection:
         self._engine = _engine(url)
         _migrate(self._engine)
 
+    def revision(self) -> str | None:
+        """The migration that its tables are at."""
+        from alembic.runtime.migration import MigrationContext
+
+        with self._engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
     def close(self) -> None:
         self._engine.dispose()
 
