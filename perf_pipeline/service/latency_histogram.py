@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 from prometheus_client.core import GaugeHistogramMetricFamily, Metric
 from prometheus_client.samples import Exemplar, Sample
@@ -24,7 +25,7 @@ def latency_histogram(name: str, said: str, tasks: pd.DataFrame) -> Metric:
             falls_here = (seconds > over) & (seconds <= limit)
             exemplar = None
             if falls_here.any():
-                slowest = int(pd.Series(seconds).where(falls_here).idxmax())
+                slowest = int(np.where(falls_here, seconds, -math.inf).argmax())
                 exemplar = Exemplar({"trace_id": str(traces[slowest])}, float(seconds[slowest]))
             labels = {"agent": str(agent), "le": "+Inf" if limit == math.inf else str(limit)}
             count = float((seconds <= limit).sum())
