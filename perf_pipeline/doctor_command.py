@@ -22,7 +22,9 @@ SIGNS = {Level.OK: "[green]✓[/]", Level.WARNING: "[yellow]![/]", Level.FAILED:
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Check every setting and connection, and say what to mend. Nothing is changed, and nothing is posted."""
     from perf_pipeline.doctor.examination import examination
+    from resources.retries import say_nothing_of_retries
 
+    say_nothing_of_retries()
     environment = dict(os.environ) | ({"PERF_PIPELINE_HOME": str(home)} if home else {})
     findings = examination(environment, datetime.now(UTC))
     shown = list(findings) if as_json else list(_showing(findings))

@@ -253,6 +253,11 @@ def test_answers_tell_browsers_to_be_careful_and_other_sites_nothing(book: Ledge
     assert "style-src 'sha256-" in caller.get("/login").headers["content-security-policy"]
 
 
+def test_a_method_that_a_path_does_not_take_is_told_which_ones_it_does(book: Ledger) -> None:
+    refused = client(application(book)).options("/silences")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+
+
 def test_a_defect_is_a_problem_without_a_trace(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("password=canary")

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from perf_pipeline.records import IncidentState, Scope
 from perf_pipeline.service.context import ServiceContext
-from perf_pipeline.service.models import AgentHistory, AgentModel
+from perf_pipeline.service.models import AgentHistory, AgentModel, IsoTime
 from perf_pipeline.service.problems import Problem, problems
 from perf_pipeline.service.remembered import remembered, remembered_by_key
 from perf_pipeline.standing_now import SHOWN_METRICS, agent_rows
@@ -21,7 +21,7 @@ from resources.table_history import Rows
 SHOWN_BY_DEFAULT = timedelta(days=7)
 ANSWERS_KEPT = 256
 
-Time = Annotated[datetime | None, Query(description="ISO 8601; UTC where it names no zone")]
+Time = Annotated[IsoTime | None, Query(description="ISO 8601; UTC where it names no zone")]
 
 
 def agents_router(context: ServiceContext) -> APIRouter:
@@ -94,10 +94,9 @@ def _values(column: pd.Series) -> list[Any]:
 
 
 def _on_a_window(time: datetime, window: timedelta) -> datetime:
-    """The start of the window that holds the time, and its end of all times where there is none."""
-    aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    """The start of the window that holds the time. Raises Problem for a time that no computer counts with."""
     try:
         seconds = window.total_seconds()
-        return datetime.fromtimestamp(aware.timestamp() // seconds * seconds, UTC)
+        return datetime.fromtimestamp(time.timestamp() // seconds * seconds, UTC)
     except (OverflowError, ValueError, OSError) as error:
         raise Problem(422, "The request does not fit: since and until must be times of this age.") from error

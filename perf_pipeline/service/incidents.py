@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -14,7 +14,7 @@ from perf_pipeline.incident_rows import incident_row, incident_rows, past_incide
 from perf_pipeline.records import Scope, Silence
 from perf_pipeline.service.authentication import Identity
 from perf_pipeline.service.context import ServiceContext
-from perf_pipeline.service.models import IncidentModel, Reply, SilenceModel, SilenceRequest
+from perf_pipeline.service.models import IncidentModel, IsoTime, Reply, SilenceModel, SilenceRequest
 from perf_pipeline.service.problems import Problem, problems
 
 
@@ -26,7 +26,7 @@ def incidents_router(context: ServiceContext) -> APIRouter:
     @router.get("/incidents", responses=problems(), dependencies=[may_read])
     def incidents(
         since: Annotated[
-            datetime | None,
+            IsoTime | None,
             Query(description="Also incidents that are over, if they were there at or after this time (ISO 8601)"),
         ] = None,
     ) -> list[IncidentModel]:
@@ -34,7 +34,7 @@ def incidents_router(context: ServiceContext) -> APIRouter:
         if since is None:
             rows = incident_rows(book, fleet, clock())
         else:
-            rows = past_incident_rows(book, since.replace(tzinfo=UTC) if since.tzinfo is None else since)
+            rows = past_incident_rows(book, since)
         return [IncidentModel(**row) for row in rows]
 
     @router.get("/incidents/{incident_id}", responses=problems(404), dependencies=[may_read])

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Id = str
+
+
+def _as_iso_8601(value: object) -> object:
+    """Pydantic would also take a number, as seconds."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d{2}-\d{2}[T ]", value):
+        raise ValueError("must be a time in ISO 8601, such as 2026-11-22T10:00:00Z")
+    return value
+
+
+def _as_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+IsoTime = Annotated[datetime, BeforeValidator(_as_iso_8601), AfterValidator(_as_utc)]
+"""A time that a caller gives: aware, in UTC where it names no zone."""
 
 
 def _example(**content: Any) -> ConfigDict:

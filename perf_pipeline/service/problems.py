@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
@@ -69,6 +70,12 @@ def problem_response(status: int, detail: str, headers: Mapping[str, str] | None
     )
 
 
+def _methods_at(app: FastAPI, path: str) -> list[str]:
+    """The router itself names only those of the first route that fits."""
+    fitting = [route for route in iter_route_contexts(app.routes) if route.path_regex.match(path)]
+    return sorted({method for route in fitting for method in route.methods or ()})
+
+
 def answer_with_problems(app: FastAPI) -> None:
     @app.exception_handler(NotAuthenticated)
     async def unknown(request: Request, error: NotAuthenticated) -> Response:
@@ -81,8 +88,11 @@ def answer_with_problems(app: FastAPI) -> None:
         return problem_response(error.status, str(error), error.headers)
 
     @app.exception_handler(HTTPException)
-    async def not_served(_request: Request, error: HTTPException) -> JSONResponse:
-        return problem_response(error.status_code, f"{error.detail.removesuffix('.')}.", error.headers)
+    async def not_served(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods_at(app, request.url.path))
+        return problem_response(error.status_code, f"{error.detail.removesuffix('.')}.", headers)
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(_request: Request, error: RequestValidationError) -> JSONResponse:

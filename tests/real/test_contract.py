@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,11 +65,12 @@ def test_the_service_keeps_to_its_description_whatever_it_is_sent(service: tuple
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--header", authorization),
         *("--max-examples", "25", "--seed", "1", "--report", "junit", "--report-junit-path", str(report)),
-        *("--exclude-checks", "positive_data_acceptance,unsupported_method", "--no-color"),
+        *("--exclude-checks", "positive_data_acceptance", "--no-color"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     described = httpx.get(f"{url}/openapi.json", headers={"authorization": f"Bearer {secret}"}).json()
     operations = {f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods}
     tested = {case.get("name") for case in ElementTree.parse(report).iter("testcase")}
-    assert operations <= tested, json.dumps(sorted(operations - {str(name) for name in tested}))
+    # The description itself is what Schemathesis reads first, and not what it tests.
+    assert operations - tested == {"GET /openapi.json"}

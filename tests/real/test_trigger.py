@@ -98,6 +98,8 @@ def running(tmp_path: Path, slack_server: SlackServer, monkeypatch: pytest.Monke
 def test_twenty_who_ask_at_once_get_one_run_and_its_figures_are_the_ledgers(
     running: Running, slack_server: SlackServer
 ) -> None:
+    # What was found before the run is told without it, and is not its doing.
+    _wait(60, lambda: len(slack_server.messages()) == 1, "the alert of the windows before")
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(running.trigger, range(20)))
     assert [answer.status_code for answer in answers] == [200] * 20, answers[0].text
@@ -121,7 +123,8 @@ def test_twenty_who_ask_at_once_get_one_run_and_its_figures_are_the_ledgers(
     assert answer["anomalies_detected"] == (anomalies["state"] == "open").sum() >= 1
     assert answer["optimizations_triggered"] == len(requests) == 2
     assert {note.state for note in notes} == {NotificationState.SENT}
-    assert answer["slack_messages_sent"] == len(notes) == len(slack_server.messages()) == 2
+    assert len(notes) == len(slack_server.messages()) == 2
+    assert answer["slack_messages_sent"] == 1
 
     run = running.get(f"/runs/{answer['run_id']}").json()
     assert (run["status"], run["triggered_by"], run["result"]) == ("SUCCESS", "ana", answer)
