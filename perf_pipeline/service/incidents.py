@@ -31,10 +31,7 @@ def incidents_router(context: ServiceContext) -> APIRouter:
         ] = None,
     ) -> list[IncidentModel]:
         """The incidents that are not over, the worst first; with `since` also those that are, the newest first."""
-        if since is None:
-            rows = incident_rows(book, fleet, clock())
-        else:
-            rows = past_incident_rows(book, since)
+        rows = incident_rows(book, fleet, clock()) if since is None else past_incident_rows(book, since)
         return [IncidentModel(**row) for row in rows]
 
     @router.get("/incidents/{incident_id}", responses=problems(404), dependencies=[may_read])
