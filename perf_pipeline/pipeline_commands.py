@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +21,6 @@ from perf_pipeline.people_commands import AsOption, user_name
 
 if TYPE_CHECKING:
     from resources.dagster_webserver import DagsterWebserver
-
-REACH = timedelta(days=2)
 
 
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -103,12 +101,12 @@ def _dagster(installation: OpenedInstallation) -> Iterator[DagsterWebserver]:
 
 
 def _history(installation: OpenedInstallation) -> tuple[datetime, Any, Any]:
-    from perf_pipeline.standing_now import SHOWN_METRICS
+    from perf_pipeline.standing_now import SHOWN_METRICS, SHOWN_REACH
     from resources.lake import Lake
     from resources.table_history import TableHistory
 
     now, lake = datetime.now(UTC), Lake(installation.settings.lake_url)
-    return now, lake, TableHistory(lake, SHOWN_METRICS, REACH).rows(now)
+    return now, lake, TableHistory(lake, SHOWN_METRICS, SHOWN_REACH).rows(now)
 
 
 def _lines(found: dict[str, Any], timezone: str) -> Iterator[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.jobs import MONITORING
@@ -44,7 +44,7 @@ SHOWN_METRICS = AGENT_METRICS.view(
 """What is shown of `tables.AGENT_METRICS`."""
 
 DAY = timedelta(days=1)
-MONITORING_SCHEDULE = "monitoring_schedule"
+SHOWN_REACH = timedelta(days=7)
 
 
 def pipeline_rows(
@@ -119,34 +119,45 @@ def source_rows(health: Sequence[SourceHealth], now: datetime) -> list[dict[str,
 
 
 def agent_rows(rows: Rows, fleet: FleetConfig, ongoing: Sequence[Incident], now: datetime) -> list[dict[str, Any]]:
-    """Each agent's newest complete window, and its score in the newest one that it did something in."""
+    """Each agent's newest complete window, and its score in the newest one that it did something in, of the last
+    `SHOWN_REACH`."""
     troubled = Counter(incident.agent for incident in ongoing)
-    names = dict.fromkeys([*fleet.agent_names, *rows.bounds])
-    return [_agent_row(name, rows.of(name), fleet, troubled[name], now) for name in names]
+    configs = {config.name: config for config in fleet.agents}
+    names = dict.fromkeys([*configs, *rows.bounds])
+    policies = fleet.optimization_policies
+    return [
+        {
+            "agent": name,
+            "policy": configs[name].policy if name in configs else None,
+            "optimizer": str(policies[configs[name].policy].optimizer) if name in configs else None,
+            **_newest_figures(rows, name, now),
+            "open_incidents": troubled[name],
+        }
+        for name in names
+    ]
 
 
-def _agent_row(name: str, known: pd.DataFrame, fleet: FleetConfig, incidents: int, now: datetime) -> dict[str, Any]:
-    complete = known[known["complete"]]
-    scored = complete[complete["score"].notna()]
-    last = complete.iloc[-1] if len(complete) else None
-    best_known = scored.iloc[-1] if len(scored) else None
-    day = known[known["window_start"] >= now - DAY]
-    config = fleet.agent(name)
+def _newest_figures(rows: Rows, name: str, now: datetime) -> dict[str, Any]:
+    first, end = rows.bounds.get(name, (0, 0))
+    times = rows.arrays["window_start"][first:end]
+    first += int(times.searchsorted(_utc64(now - SHOWN_REACH)))
+    own = {column: values[first:end] for column, values in rows.arrays.items()}
+    complete = np.flatnonzero(own["complete"])
+    scored = np.flatnonzero(own["complete"] & ~np.isnan(own["score"]))
+    last = int(complete[-1]) if len(complete) else None
+    best_known = int(scored[-1]) if len(scored) else None
+    day = own["window_start"] >= _utc64(now - DAY)
     return {
-        "agent": name,
-        "policy": config.policy if config else None,
-        "optimizer": str(fleet.optimization_policy(config).optimizer) if config else None,
-        "window_start": _time(last, "window_start"),
-        "tasks": int(last["tasks"]) if last is not None else 0,
-        "success_rate": _number(last, "success_rate"),
-        "latency_p95_ms": _number(last, "latency_p95_ms"),
-        "error_count": int(last["error_count"]) if last is not None else 0,
-        "score": _number(best_known, "score"),
-        "scored_window": _time(best_known, "window_start"),
-        "trend": str(best_known["trend"]) if best_known is not None else "unknown",
-        "tasks_of_a_day": int(day["tasks"].sum()),
-        "cost_usd_of_a_day": _sum_of_known(day["cost_usd"]),
-        "open_incidents": incidents,
+        "window_start": _time(own, last),
+        "tasks": int(own["tasks"][last]) if last is not None else 0,
+        "success_rate": _number(own["success_rate"], last),
+        "latency_p95_ms": _number(own["latency_p95_ms"], last),
+        "error_count": int(own["error_count"][last]) if last is not None else 0,
+        "score": _number(own["score"], best_known),
+        "scored_window": _time(own, best_known),
+        "trend": str(own["trend"][best_known]) if best_known is not None else "unknown",
+        "tasks_of_a_day": int(own["tasks"][day].sum()),
+        "cost_usd_of_a_day": _sum_of_known(own["cost_usd"][day]),
     }
 
 
@@ -187,14 +198,18 @@ def _dagster(dagster: DagsterWebserver) -> dict[str, Any]:
     }
 
 
-def _sum_of_known(values: pd.Series) -> float | None:
+def _sum_of_known(values: np.ndarray) -> float | None:
     """None where nothing is known: that is not 0."""
-    return float(values.sum()) if values.notna().any() else None
+    return None if np.isnan(values).all() else float(np.nansum(values))
 
 
-def _number(row: pd.Series | None, name: str) -> float | None:
-    return None if row is None or pd.isna(row[name]) else float(row[name])
+def _number(values: np.ndarray, place: int | None) -> float | None:
+    return None if place is None or np.isnan(values[place]) else float(values[place])
 
 
-def _time(row: pd.Series | None, name: str) -> str | None:
-    return None if row is None else row[name].isoformat()
+def _time(own: Mapping[str, np.ndarray], place: int | None) -> str | None:
+    return None if place is None else own["window_start"][place].item().replace(tzinfo=UTC).isoformat()
+
+
+def _utc64(time: datetime) -> np.datetime64:
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,20 @@ class Rows:
         """The agent's rows; none for one that is not known."""
         first, end = self.bounds.get(agent, (0, 0))
         return self.frame.iloc[first:end]
+
+    @cached_property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The columns, which are a hundred times faster to cut than frames are. Times are datetime64[us] in UTC,
+        counts that may be missing are floats."""
+        return {name: _array(self.frame[name]) for name in self.frame.columns}
+
+
+def _array(column: pd.Series) -> np.ndarray:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    if isinstance(column.dtype, pd.Int64Dtype):
+        return column.to_numpy(dtype="float64", na_value=np.nan)
+    return column.to_numpy(dtype=object) if isinstance(column.dtype, pd.StringDtype) else column.to_numpy()
 
 
 class TableHistory:

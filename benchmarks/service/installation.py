@@ -16,11 +16,12 @@ from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.records import Incident, IncidentState, Scope, SourceHealth, SourceStatus
 from perf_pipeline.tables import AGENT_METRICS, AGENT_TASKS, OPTIMIZATION_DECISIONS
 from perf_pipeline.tokens import new_token
-from resources.lake import Lake
+from resources.lake import Lake, write_parquet
 from resources.ledger import Ledger
 
 SHIPPED = Path(__file__).parents[2] / "fleet.yaml"
 TASKS_A_WINDOW = 10
+WINDOWS_AT_ONCE = 48
 SOURCES = ("spans", "logs", "tasks", "changes")
 
 
@@ -35,8 +36,8 @@ def write_fleet_file(home: Path, agents: int, first_day: datetime) -> FleetConfi
 
 def fill_lake(lake: Lake, fleet: FleetConfig, windows: Sequence[Window]) -> None:
     """Metrics of all windows; tasks and decisions of those of the last two days."""
-    for number, window in enumerate(windows):
-        write_metrics(lake, fleet.agent_names, window, number)
+    for number in range(0, len(windows), WINDOWS_AT_ONCE):
+        _write_metrics(lake, fleet.agent_names, windows[number : number + WINDOWS_AT_ONCE], number)
     for window in windows[-96:]:
         lake.write(OPTIMIZATION_DECISIONS, window.start, OPTIMIZATION_DECISIONS.empty())
     for window in windows[-4:]:
@@ -44,15 +45,19 @@ def fill_lake(lake: Lake, fleet: FleetConfig, windows: Sequence[Window]) -> None
 
 
 def write_metrics(lake: Lake, agents: Sequence[str], window: Window, seed: int) -> None:
-    rng, size = np.random.default_rng(seed), len(agents)
+    _write_metrics(lake, agents, [window], seed)
+
+
+def _write_metrics(lake: Lake, agents: Sequence[str], windows: Sequence[Window], seed: int) -> None:
+    rng, size = np.random.default_rng(seed), len(agents) * len(windows)
     tasks = rng.poisson(TASKS_A_WINDOW, size)
     successes = rng.binomial(tasks, 0.92)
     latency = rng.lognormal(8, 0.3, size)
     idle = tasks == 0
     frame = pd.DataFrame(
         {
-            "agent": list(agents),
-            "window_start": [window.start] * size,
+            "agent": list(agents) * len(windows),
+            "window_start": np.repeat([window.start for window in windows], len(agents)),
             "tasks": tasks,
             "successes": successes,
             "success_rate": np.where(idle, np.nan, 100 * successes / np.maximum(tasks, 1)),
@@ -75,7 +80,10 @@ def write_metrics(lake: Lake, agents: Sequence[str], window: Window, seed: int) 
             "complete": True,
         }
     )
-    lake.write(AGENT_METRICS, window.start, AGENT_METRICS.conform(frame))
+    whole = AGENT_METRICS.conform(frame)
+    for number, window in enumerate(windows):
+        own = whole.iloc[number * len(agents) : (number + 1) * len(agents)]
+        write_parquet(lake.path(AGENT_METRICS, window.start), own)
 
 
 def fill_ledger(book: Ledger, fleet: FleetConfig, windows: Sequence[Window], now: datetime) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
+import numpy as np
 import orjson
-import pandas as pd
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
@@ -69,28 +69,27 @@ def agents_router(context: ServiceContext) -> APIRouter:
 
 
 def _history_json(rows: Rows, agent: str, since: datetime, until: datetime, window_minutes: int) -> bytes:
-    known = rows.of(agent)
-    starts = known["window_start"]
-    first, end = starts.searchsorted(pd.Timestamp(since)), starts.searchsorted(pd.Timestamp(until))
-    shown = known.iloc[int(first) : int(end)].drop(columns="agent")
-    columns = [_values(shown[name]) for name in SHOWN_METRICS.columns if name != "agent"]
-    names = [name for name in SHOWN_METRICS.columns if name != "agent"]
-    windows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-    answer = {
-        "agent": agent,
-        "window_minutes": window_minutes,
-        "since": since,
-        "until": until,
-        "windows": windows,
-    }
-    return orjson.dumps(answer)
+    first, end = rows.bounds.get(agent, (0, 0))
+    times = rows.arrays["window_start"][first:end]
+    first, end = first + int(times.searchsorted(_utc64(since))), first + int(times.searchsorted(_utc64(until)))
+    columns = {name: _values(name, rows.arrays[name][first:end]) for name in SHOWN_METRICS.columns if name != "agent"}
+    windows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    # NaN, which stands for what was not measured, becomes null.
+    return orjson.dumps(
+        {"agent": agent, "window_minutes": window_minutes, "since": since, "until": until, "windows": windows}
+    )
 
 
-def _values(column: pd.Series) -> list[Any]:
-    """As Python's own values, with None for what is missing."""
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.dt.to_pydatetime().tolist()
-    return column.astype(object).where(column.notna(), None).tolist()
+def _values(name: str, values: np.ndarray) -> list[Any]:
+    if name == "window_start":
+        return [f"{time}+00:00" for time in np.datetime_as_string(values, unit="s")]
+    if name == "total_tokens":
+        return [None if np.isnan(value) else int(value) for value in values]
+    return values.tolist()
+
+
+def _utc64(time: datetime) -> np.datetime64:
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def _on_a_window(time: datetime, window: timedelta) -> datetime:
