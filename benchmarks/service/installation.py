@@ -57,7 +57,7 @@ def _write_metrics(lake: Lake, agents: Sequence[str], windows: Sequence[Window],
     frame = pd.DataFrame(
         {
             "agent": list(agents) * len(windows),
-            "window_start": np.repeat([window.start for window in windows], len(agents)),
+            "window_start": [window.start for window in windows for _ in agents],
             "tasks": tasks,
             "successes": successes,
             "success_rate": np.where(idle, np.nan, 100 * successes / np.maximum(tasks, 1)),
