@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
-from fastapi.responses import JSONResponse
 
 from perf_pipeline.records import IncidentState, Scope
 from perf_pipeline.service.context import ServiceContext
@@ -28,17 +27,17 @@ def agents_router(context: ServiceContext) -> APIRouter:
     router = APIRouter(prefix="/agents", tags=["agents"], dependencies=[Depends(context.gate.require(Scope.READ))])
     window = context.fleet.window
 
-    def now_rows() -> list[dict[str, Any]]:
+    def now_rows() -> bytes:
         now = context.clock()
         ongoing = [one for one in context.book.incidents(now) if one.state is not IncidentState.RESOLVED]
-        return agent_rows(context.history.rows(now), context.fleet, ongoing, now)
+        return orjson.dumps(agent_rows(context.history.rows(now), context.fleet, ongoing, now))
 
     all_agents = remembered(now_rows, context.remember_seconds)
 
     @router.get("", response_model=list[AgentModel], responses=problems())
-    def agents() -> JSONResponse:
+    def agents() -> Response:
         """All agents of fleet.yaml, and others that did something, each with its newest figures."""
-        return JSONResponse(all_agents())
+        return Response(all_agents(), media_type="application/json")
 
     def content(_version: int, name: str, since: datetime, until: datetime) -> bytes:
         rows = context.history.rows(context.clock())

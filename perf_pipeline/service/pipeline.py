@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
@@ -80,15 +81,15 @@ class PipelineRoutes:
         @self.router.get(
             "/agents/performance/status", response_model=StatusModel, responses=problems(), dependencies=[may_read]
         )
-        def performance_status() -> JSONResponse:
+        def performance_status() -> Response:
             """The last and the next window, those that are missing, the sources, the agents, what is open and what is
             spent; not older than a few seconds."""
-            return JSONResponse(status())
+            return Response(status(), media_type="application/json")
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self) -> bytes:
         context, now = self._context, self._context.clock()
         rows = context.history.rows(now)
-        return pipeline_rows(context.book, context.lake, rows, context.fleet, context.dagster, now)
+        return orjson.dumps(pipeline_rows(context.book, context.lake, rows, context.fleet, context.dagster, now))
 
     async def _waited_for(self, run_id: str) -> CycleOutcome | None:
         """None where the run takes longer than anybody waits."""
