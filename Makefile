@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-real check bench bench-cycle bench-sources bench-detection bench-notifications bench-optimization bench-root-cause screenshots clean
+.PHONY: help demo dev test test-real check bench bench-cycle bench-sources bench-detection bench-notifications bench-optimization bench-root-cause bench-service serve screenshots clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -22,6 +22,9 @@ demo: $(INSTALLED) ## A simulated fleet through the whole pipeline, without keys
 dev: $(INSTALLED) ## Dagster's UI on the demo's data, at http://127.0.0.1:3000
 	$(BIN)/perf-pipeline dev --demo
 
+serve: $(INSTALLED) ## The HTTP API at http://127.0.0.1:8080, for this machine until there is a token
+	$(BIN)/perf-pipeline serve
+
 test: $(INSTALLED) ## The tests that need no server
 	$(BIN)/python -m pytest -n 2
 
@@ -33,7 +36,7 @@ check: $(INSTALLED) ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: bench-cycle bench-sources bench-detection bench-notifications bench-optimization bench-root-cause ## All benchmarks
+bench: bench-cycle bench-sources bench-detection bench-notifications bench-optimization bench-root-cause bench-service ## All benchmarks
 
 bench-cycle: $(INSTALLED) ## Times of a cycle of 7 agents and 1,000 spans, and of loading the definitions
 	$(BIN)/python -m benchmarks.cycle
@@ -52,6 +55,9 @@ bench-optimization: $(INSTALLED) ## Budgets under faults and kills, GEPA killed 
 
 bench-root-cause: $(INSTALLED) ## True causes found first, on simulated incidents and on labelled cases, beside a naive ranking and a library
 	$(BIN)/python -W ignore -m benchmarks.root_cause
+
+bench-service: $(INSTALLED) ## The HTTP service over 200 agents and 90 days, at 50 requests a second for a minute
+	$(BIN)/python -W ignore -m benchmarks.service
 
 screenshots: $(INSTALLED) ## Pictures of Dagster's UI on the demo's data, into .demo/screenshots (needs Chromium)
 	$(BIN)/python -m pytest -m browser tests/browser

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from perf_pipeline.fleet import FleetConfig, FleetError, load_fleet
@@ -51,7 +52,7 @@ def backtest(
     home: Annotated[Path | None, typer.Option(help="Folder of the installation whose history is replayed.")] = None,
     since: Annotated[datetime | None, typer.Option(help="First window of that history (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="End of that history (UTC).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The summary of a history as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Replay history through the detectors, with the code that runs in production.
 
@@ -66,9 +67,9 @@ def backtest(
     places = Places(metrics, findings, series, scores)
     try:
         if series or scores:
-            _score_series(places)
+            _score_series(places, as_json=as_json)
         elif metrics:
-            _replay_table(places, _policy(fleet), every_change=every_change)
+            _replay_table(places, _policy(fleet), every_change=every_change, as_json=as_json)
         else:
             environment = dict(os.environ) | ({"PERF_PIPELINE_HOME": str(home)} if home else {})
             settings = read_settings(environment)
@@ -87,17 +88,19 @@ def _policy(path: Path | None) -> FleetConfig:
     return load_fleet(found if named or found.exists() else SHIPPED_FLEET)
 
 
-def _score_series(places: Places) -> None:
+def _score_series(places: Places, *, as_json: bool) -> None:
     from perf_pipeline.monitoring.series import score_series
 
     if places.series is None or places.scores is None:
         raise BacktestError("A series needs both --series FILE and --scores OUT.")
-    scored = score_series(_read(places.series))
+    with _progress("Scoring the series"):
+        scored = score_series(_read(places.series))
     _write(places.scores, scored)
-    typer.echo(f"{len(scored)} readings scored: {places.scores}")
+    summary = {"readings": len(scored), "scores": str(places.scores)}
+    typer.echo(json.dumps(summary) if as_json else f"{len(scored)} readings scored: {places.scores}")
 
 
-def _replay_table(places: Places, fleet: FleetConfig, *, every_change: bool) -> None:
+def _replay_table(places: Places, fleet: FleetConfig, *, every_change: bool, as_json: bool) -> None:
     from perf_pipeline.monitoring.backtest import changes_of_state, findings_in, metrics_table, window_of
 
     if places.metrics is None or places.findings is None:
@@ -105,12 +108,17 @@ def _replay_table(places: Places, fleet: FleetConfig, *, every_change: bool) -> 
     given = _read(places.metrics)
     table = metrics_table(given)
     fleet = fleet.model_copy(update={"window_minutes": window_of(table, fleet.window_minutes)})
-    found = changes_of_state(table, fleet) if every_change else findings_in(table, fleet)
+    with _progress("Replaying the table"):
+        found = changes_of_state(table, fleet) if every_change else findings_in(table, fleet)
     texts = dict(zip(table["window_start"], given["window_start"].astype(str), strict=True))
     for column in ("window_start", "onset"):
         found[column] = [texts.get(time, "" if pd.isna(time) else time.isoformat()) for time in found[column]]
     _write(places.findings, found)
     windows, agents = table["window_start"].nunique(), table["agent"].nunique()
+    if as_json:
+        summary = {"findings": len(found), "windows": windows, "agents": agents, "file": str(places.findings)}
+        typer.echo(json.dumps(summary))
+        return
     typer.echo(f"{_findings(len(found))} in {windows} windows of {agents} agents: {places.findings}")
 
 
@@ -140,13 +148,19 @@ def _replay_history(
         recorded = ledger.incidents(since)
     finally:
         ledger.close()
-    summary, found = history_report(metrics, fleet, recorded)
+    with _progress("Replaying history"):
+        summary, found = history_report(metrics, fleet, recorded)
     if places.findings is not None:
         _write(places.findings, found)
     if as_json:
         typer.echo(json.dumps(summary, default=str))
         return
     _show(Console(highlight=False), summary, found)
+
+
+def _progress(what: str) -> Status:
+    """That it goes on, where somebody watches: standard output is for the answer."""
+    return Console(stderr=True, highlight=False).status(what)
 
 
 def _show(console: Console, summary: dict[str, Any], found: pd.DataFrame) -> None:

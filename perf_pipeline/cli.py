@@ -15,11 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from perf_pipeline.analyst_commands import analyst_examples
 from perf_pipeline.backtest_command import backtest
+from perf_pipeline.doctor_command import doctor
 from perf_pipeline.incident_commands import ack, incidents, silence, silences, unsilence
 from perf_pipeline.notify_command import app as notify
 from perf_pipeline.optimization_commands import cancel, optimizations, programs, rollback
 from perf_pipeline.people_commands import approvals, approve, decline
+from perf_pipeline.pipeline_commands import agents, status, trigger
 from perf_pipeline.serve_command import serve
+from perf_pipeline.token_command import app as token
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,6 +31,7 @@ DEMO_HOME = Path(".demo")
 EXTERNAL_SYSTEMS = ("PHOENIX_", "SUPABASE_", "RAILWAY_", "SLACK_", "PERF_PIPELINE_")
 
 COMMANDS = (
+    *(status, trigger, agents, doctor),
     *(backtest, incidents, ack, silence, silences, unsilence),
     *(approvals, approve, decline, optimizations, cancel, programs, rollback),
     serve,
@@ -36,6 +40,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(notify, name="notify")
+app.add_typer(token, name="token")
 
 
 @app.callback()

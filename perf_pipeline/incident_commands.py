@@ -7,24 +7,25 @@ import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from perf_pipeline.incident_rows import incident_rows
 from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.team_clock import moment
-from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
+from perf_pipeline.opened_installation import HomeOption, JsonOption, opened_installation, refuse
 from perf_pipeline.people_commands import AsOption, user_name
-from perf_pipeline.records import IncidentState, Silence
+from perf_pipeline.records import Silence
 
 
 def incidents(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the incidents that are not over, the worst first."""
     with opened_installation(home) as installation:
-        rows = _incident_rows(installation)
+        rows = incident_rows(installation.book, installation.fleet, datetime.now(UTC))
         if as_json:
             typer.echo(json.dumps(rows))
             return
@@ -45,6 +46,7 @@ def ack(
     thread: Annotated[str, typer.Argument(help="The alert's thread: see 'perf-pipeline incidents'.")],
     person: AsOption = None,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say that you look after the incidents of an alert. Its thread is told."""
     from perf_pipeline.incident_actions import acknowledge_thread
@@ -54,7 +56,7 @@ def ack(
         outcome = acknowledge_thread(installation.book, installation.fleet, thread, name, datetime.now(UTC))
         if not outcome.done:
             refuse(outcome.reply)
-        typer.echo(outcome.reply)
+        typer.echo(json.dumps({"reply": outcome.reply}) if as_json else outcome.reply)
 
 
 def silence(
@@ -64,6 +66,7 @@ def silence(
     comment: Annotated[str, typer.Option(help="Why.")] = "",
     person: AsOption = None,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell nobody of incidents that match, for a while. All types of an incident must match."""
     if (agent, kind) == ("*", "*"):
@@ -80,7 +83,8 @@ def silence(
             comment=comment,
         )
         installation.book.add_silence(made)
-        typer.echo(f"Silence {made.id} ends at {moment(made.ends_at, installation.fleet.timezone)}.")
+        until = moment(made.ends_at, installation.fleet.timezone)
+        typer.echo(json.dumps(_as_data(made)) if as_json else f"Silence {made.id} ends at {until}.")
         if not any(fnmatchcase(name, agent) for name in installation.fleet.agent_names):
             typer.echo(f"No agent of fleet.yaml matches {agent}: check its spelling.", err=True)
 
@@ -90,11 +94,7 @@ def silences(home: HomeOption = None, as_json: JsonOption = False) -> None:
     with opened_installation(home) as installation:
         found = installation.book.silences(datetime.now(UTC))
         if as_json:
-            rows = [
-                asdict(one) | {name: getattr(one, name).isoformat() for name in ("starts_at", "ends_at")}
-                for one in found
-            ]
-            typer.echo(json.dumps(rows))
+            typer.echo(json.dumps([_as_data(one) for one in found]))
             return
         console = Console(highlight=False)
         if not found:
@@ -111,36 +111,15 @@ def silences(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def unsilence(
     silence_id: Annotated[str, typer.Argument(metavar="ID", help="The silence: see 'perf-pipeline silences'.")],
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """End a silence now."""
     with opened_installation(home) as installation:
         if not installation.book.end_silence(silence_id, datetime.now(UTC)):
             refuse(f"There is no silence {silence_id} that has not ended.")
-        typer.echo("It has ended.")
+        typer.echo(json.dumps({"ended": silence_id}) if as_json else "It has ended.")
 
 
-def _incident_rows(installation: OpenedInstallation) -> list[dict[str, Any]]:
-    """The incidents that are not over, with the thread that people heard of them in; times in ISO 8601."""
-    from perf_pipeline.situation import situation_now
-
-    situation = situation_now(installation.book, installation.fleet, datetime.now(UTC))
-    rows = []
-    for incident in sorted(situation.incidents, key=lambda one: (-one.severity.rank, one.onset)):
-        if incident.state is IncidentState.RESOLVED:
-            continue
-        told = situation.told.get(incident.id)
-        thread = situation.threads.get(told.thread) if told and not told.withheld else None
-        rows.append(
-            {
-                "id": incident.id,
-                "agent": incident.agent,
-                "type": incident.type,
-                "severity": str(incident.severity),
-                "state": str(incident.state),
-                "onset": incident.onset.isoformat(),
-                "details": incident.details,
-                "thread": thread.id if thread else None,
-                "acknowledged_by": thread.acknowledged_by if thread else None,
-            }
-        )
-    return rows
+def _as_data(silence: Silence) -> dict[str, str]:
+    """Times in ISO 8601."""
+    return asdict(silence) | {name: getattr(silence, name).isoformat() for name in ("starts_at", "ends_at")}

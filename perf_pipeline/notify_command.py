@@ -100,11 +100,13 @@ def outbox(
 
 
 @app.command()
-def retry(home: HomeOption = None) -> None:
+def retry(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Let all that could not be delivered wait again: the sensor `notifications` then sends it."""
     with opened_installation(home) as installation:
         count = installation.book.retry_undeliverable()
-    if count:
+    if as_json:
+        typer.echo(json.dumps({"waiting_again": count}))
+    elif count:
         waits = "1 message waits" if count == 1 else f"{count} messages wait"
         typer.echo(f"{waits} again: the sensor notifications sends what it can.")
     else:

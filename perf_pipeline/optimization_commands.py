@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,8 +13,9 @@ from rich.table import Column, Table
 
 from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.team_clock import moment
-from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
+from perf_pipeline.opened_installation import HomeOption, JsonOption, opened_installation, refuse
 from perf_pipeline.optimization.promotion import RollbackRefusedError, rolled_back
+from perf_pipeline.optimization_rows import program_rows, request_rows
 from perf_pipeline.people_commands import AsOption, YesOption, user_name
 from perf_pipeline.records import RequestState
 from perf_pipeline.runs.tools import PRODUCTION
@@ -26,7 +26,7 @@ REQUEST_HELP = "ID of the request: see 'perf-pipeline optimizations'."
 def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the requests to optimize agents: their state, scores on held-out tasks, and spend against the cap."""
     with opened_installation(home) as installation:
-        rows = _request_rows(installation)
+        rows = request_rows(installation.book)
         if as_json:
             typer.echo(json.dumps(rows, default=str))
             return
@@ -54,7 +54,10 @@ def optimizations(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 def cancel(
-    request: Annotated[str, typer.Argument(help=REQUEST_HELP)], person: AsOption = None, home: HomeOption = None
+    request: Annotated[str, typer.Argument(help=REQUEST_HELP)],
+    person: AsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Cancel an optimization. One that runs ends at its next call of a model; nothing is promoted."""
     with opened_installation(home) as installation:
@@ -64,22 +67,13 @@ def cancel(
                 f"There is no request {one_line(request)} that could be cancelled: see 'perf-pipeline optimizations'."
             )
         ends = "It ends at its next call of a model." if state is RequestState.RUNNING else "It is cancelled."
-        typer.echo(ends)
+        typer.echo(json.dumps({"reply": ends}) if as_json else ends)
 
 
 def programs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the versions of agents' programs, and which of them run."""
     with opened_installation(home) as installation:
-        book, fleet = installation.book, installation.fleet
-        running = {alias.agent: alias for alias in book.program_aliases() if alias.name == PRODUCTION}
-        rows: list[dict[str, Any]] = [
-            asdict(version)
-            | {
-                "registered_at": version.registered_at.isoformat(),
-                "in_production": version.agent in running and running[version.agent].version == version.version,
-            }
-            for version in book.program_versions()
-        ]
+        rows, fleet = program_rows(installation.book), installation.fleet
         if as_json:
             typer.echo(json.dumps(rows, default=str))
             return
@@ -106,6 +100,7 @@ def rollback(
     person: AsOption = None,
     yes: YesOption = False,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take back the version that an agent runs, for the one before it or the code. It is never promoted again."""
     from perf_pipeline.runs.ending import publish_aliases
@@ -122,40 +117,15 @@ def rollback(
         except RollbackRefusedError as error:
             refuse(str(error))
         left = current.version if current else None
-        typer.echo(f"{one_line(agent)}: {left} → {target.version or 'the program as it stands in the code'}")
-        if not yes and not typer.confirm(f"Roll back as {who}?"):
+        typer.echo(
+            f"{one_line(agent)}: {left} → {target.version or 'the program as it stands in the code'}", err=as_json
+        )
+        if not yes and not typer.confirm(f"Roll back as {who}?", err=as_json):
             refuse("Nothing was changed.")
         if not book.move_alias(target, quarantine=left):
             refuse("Somebody else moved it meanwhile: look again with 'perf-pipeline programs'.")
         publish_aliases(book, ProgramFiles(installation.settings.lake_url))
+        if as_json:
+            typer.echo(json.dumps({"agent": agent, "taken_back": left, "version": target.version}))
+            return
         typer.echo("Rolled back. Agents follow within their polling interval, half a minute unless they say otherwise.")
-
-
-def _request_rows(installation: OpenedInstallation) -> list[dict[str, Any]]:
-    """The requests, with their runs where there are any; times in ISO 8601."""
-    runs = {run.request_id: run for run in installation.book.optimization_runs()}
-    rows = []
-    for request in installation.book.optimization_requests():
-        run = runs.get(request.id)
-        spent = installation.book.spent_usd(request.id) if run else 0.0
-        rows.append(
-            {
-                "request_id": request.id,
-                "agent": request.agent,
-                "optimizer": request.optimizer,
-                "state": str(request.state),
-                "is_open": request.state.is_open,
-                "requested_at": request.requested_at.isoformat(),
-                "cap_usd": request.max_cost_usd,
-                "spent_usd": spent,
-                "outcome": str(run.outcome) if run and run.outcome else None,
-                "said": run.said if run else "",
-                "trouble": run.trouble if run else "",
-                "baseline_score": run.baseline_score if run else None,
-                "candidate_score": run.candidate_score if run else None,
-                "held_out_items": run.held_out_items if run else None,
-                "version": run.version if run else None,
-                "attempts": run.attempts if run else 0,
-            }
-        )
-    return rows

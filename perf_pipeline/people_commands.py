@@ -18,7 +18,8 @@ from perf_pipeline.notifications.safe_text import one_line
 from perf_pipeline.notifications.team_clock import moment
 from perf_pipeline.opened_installation import HomeOption, JsonOption, OpenedInstallation, opened_installation, refuse
 from perf_pipeline.optimization.approvals import dollars, fingerprint
-from perf_pipeline.records import Answer, ApprovalState, RequestState
+from perf_pipeline.optimization_rows import approval_row
+from perf_pipeline.records import Answer, RequestState
 
 AsOption = Annotated[str | None, typer.Option("--as", help="Who you are. Default: your name on this machine.")]
 RequestArgument = Annotated[str, typer.Argument(help="ID of the request: see 'perf-pipeline approvals'.")]
@@ -63,10 +64,11 @@ def approve(
     yes: YesOption = False,
     shown: FingerprintOption = None,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Approve an optimization. You must be listed under approvals.approvers in fleet.yaml."""
     with opened_installation(home) as installation:
-        _answer(installation, Answer.APPROVE, request, person or user_name(), shown, confirmed=yes)
+        _answer(installation, Answer.APPROVE, request, person or user_name(), shown, confirmed=yes, as_json=as_json)
 
 
 def decline(
@@ -75,10 +77,11 @@ def decline(
     yes: YesOption = False,
     shown: FingerprintOption = None,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Decline an optimization. You must be listed under approvals.approvers in fleet.yaml."""
     with opened_installation(home) as installation:
-        _answer(installation, Answer.DECLINE, request, person or user_name(), shown, confirmed=yes)
+        _answer(installation, Answer.DECLINE, request, person or user_name(), shown, confirmed=yes, as_json=as_json)
 
 
 def user_name() -> str:
@@ -97,6 +100,7 @@ def _answer(
     shown: str | None,
     *,
     confirmed: bool,
+    as_json: bool,
 ) -> None:
     from perf_pipeline.approvals import Attempt, take_answer
 
@@ -105,11 +109,11 @@ def _answer(
     if request:
         # Text from outside must not be able to draw another question on the terminal.
         what = f"{one_line(request.optimizer)} for {one_line(request.agent)}"
-        typer.echo(f"{what}, at most {dollars(request.max_cost_usd)}")
+        typer.echo(f"{what}, at most {dollars(request.max_cost_usd)}", err=as_json)
         for reason in request.reasons:
-            typer.echo(f"- {one_line(reason)}")
-        typer.echo(f"fingerprint {now_asked}")
-        if not confirmed and not typer.confirm(f"{answer.capitalize()} this as {person}?"):
+            typer.echo(f"- {one_line(reason)}", err=as_json)
+        typer.echo(f"fingerprint {now_asked}", err=as_json)
+        if not confirmed and not typer.confirm(f"{answer.capitalize()} this as {person}?", err=as_json):
             refuse("Nothing was answered.")
     attempt = Attempt(
         id=f"command:{uuid.uuid4().hex}",
@@ -123,7 +127,8 @@ def _answer(
     verdict = take_answer(installation.book, installation.fleet, attempt, datetime.now(UTC))
     if not verdict.accepted:
         refuse(one_line(verdict.reply))
-    typer.echo(one_line(verdict.reply))
+    reply = one_line(verdict.reply)
+    typer.echo(json.dumps({"reply": reply}) if as_json else reply)
 
 
 def _approval_rows(installation: OpenedInstallation, *, everything: bool) -> list[dict[str, Any]]:
@@ -135,18 +140,12 @@ def _approval_rows(installation: OpenedInstallation, *, everything: bool) -> lis
         waits = request.state is RequestState.AWAITING_APPROVAL
         if not waits and not (everything and approval):
             continue
-        withdrawn = approval is not None and approval.state is ApprovalState.REQUESTED and not waits
-        state = "withdrawn" if withdrawn else str(approval.state) if approval else "not asked yet"
         rows.append(
             asdict(request)
             | {
                 "window_start": request.window_start.isoformat(),
                 "requested_at": request.requested_at.isoformat(),
-                "fingerprint": fingerprint(request),
-                "approval_state": state,
-                "expires_at": approval.expires_at.isoformat() if approval else None,
-                "answered_by": approval.answered_by if approval else None,
-                "answered_through": approval.answered_through if approval else None,
             }
+            | approval_row(request, approval)
         )
     return rows

@@ -281,6 +281,41 @@ class AnswerRecord:
     reply: str
 
 
+class Scope(StrEnum):
+    """What a token of the HTTP service may do: see, run the pipeline, act and answer for a person, or all of it."""
+
+    READ = "read"
+    TRIGGER = "trigger"
+    APPROVE = "approve"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class ApiToken:
+    """A bearer token of the HTTP service, without its secret. `name` says what it is for, `person` for whom it acts.
+
+    `digest` is the SHA-256 of the secret, in hex. `last_used_at` is coarse: see `TokenLedger.note_use`.
+    """
+
+    id: str
+    digest: str = field(repr=False)
+    name: str
+    person: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+
+    def is_usable(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
 class FeedbackKind(StrEnum):
     HUMAN = "human"
     JUDGE = "judge"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import getpass
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,12 +17,13 @@ from perf_pipeline.opened_installation import HomeOption, OpenedInstallation, op
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from perf_pipeline.service.authentication import Gate
     from resources.sources import SpanSource
 
 LOOPBACK = "127.0.0.1"
 
 MAX_CONNECTIONS = 128
-"""Slack needs few. Whoever comes beyond them is answered 503."""
+"""People, Slack and agents need few. Whoever comes beyond them is answered 503."""
 
 STOP_WITHIN_SECONDS = 10
 """How long open requests may take to end once the service is stopped. What people clicked is finished even then."""
@@ -30,45 +31,53 @@ STOP_WITHIN_SECONDS = 10
 
 def serve(
     port: Annotated[int, typer.Option(help="Port of the service.")] = 8080,
-    host: Annotated[
-        str, typer.Option(help="Address to bind to. Beyond this machine, a signing secret is needed.")
-    ] = LOOPBACK,
+    host: Annotated[str, typer.Option(help="Address to bind to. Beyond this machine, a token is needed.")] = LOOPBACK,
     home: HomeOption = None,
 ) -> None:
-    """Take what people click in Slack: by HTTP (SLACK_SIGNING_SECRET), by Socket Mode (SLACK_APP_TOKEN), or both; and
-    tell agents which programs to run: on this machine, or to those with the token PERF_PIPELINE_PROGRAMS_TOKEN."""
+    """Serve the HTTP API, and take what people click in Slack: by HTTP (SLACK_SIGNING_SECRET), by Socket Mode
+    (SLACK_APP_TOKEN), or both. Without any token it listens on loopback only, and is open to this machine."""
     import uvicorn
 
     from perf_pipeline.service.app import create_app
-    from perf_pipeline.service.programs import programs_router
-    from resources.program_files import ProgramFiles
+    from perf_pipeline.service.authentication import Gate, is_loopback
+    from perf_pipeline.service.opened import service_context
     from resources.reading import SlackError
     from resources.slack_interactions import SlackSignature
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
     with opened_installation(home) as installation:
-        slack = installation.settings.slack
+        settings, book = installation.settings, installation.book
+        slack = settings.slack
         signed = slack is not None and slack.has_signing_secret
-        if not signed and not _is_loopback(host):
-            refuse(f"SLACK_SIGNING_SECRET is not set, and others reach {host}: set it, or leave --host out.")
         signature = SlackSignature(installation.environment["SLACK_SIGNING_SECRET"].strip()) if signed else None
         clock = partial(datetime.now, UTC)
-        token = installation.environment.get("PERF_PIPELINE_PROGRAMS_TOKEN", "").strip() or None
-        files = ProgramFiles(installation.settings.lake_url)
-        programs = programs_router(installation.book, files, token) if token or _is_loopback(host) else None
+        agents_secret = installation.environment.get("PERF_PIPELINE_PROGRAMS_TOKEN", "").strip() or None
+        has_tokens = book.has_usable_tokens(clock())
+        if not is_loopback(host) and not (has_tokens or agents_secret or signed):
+            refuse(
+                f"There is no token, and others reach {host}: make one with 'perf-pipeline token create', or leave "
+                "--host out."
+            )
+        is_open = is_loopback(host) and agents_secret is None
+        gate = Gate(book, clock, open_to_this_machine=is_open, local_person=_who_runs_this())
+        context = service_context(
+            book, installation.fleet, settings.lake_url, settings.dagster_webserver_url, gate, clock
+        )
         try:
             with _socket_mode(installation) as given_up:
                 app = create_app(
-                    installation.book,
-                    installation.fleet,
-                    clock,
+                    context,
                     signature,
                     given_up=given_up,
-                    programs=programs,
-                    dashboard=_dashboard(installation, clock) if _is_loopback(host) else None,
+                    agents_secret=agents_secret,
+                    pages=[_dashboard(installation, gate, clock)],
                 )
-                if _is_loopback(host):
-                    typer.echo(f"The dashboard is at http://{host}:{port}/")
+                typer.echo(f"The service is at http://{host}:{port}; the dashboard is its first page.")
+                if is_open and not has_tokens:
+                    typer.echo(
+                        "There is no token: it listens on loopback only, and is open to everybody on this machine. "
+                        "'perf-pipeline token create' makes one."
+                    )
                 if signed:
                     typer.echo(f"Slack's requests are taken at http://{host}:{port}/slack/interactions")
                 uvicorn.run(
@@ -78,19 +87,25 @@ def serve(
                     log_level="warning",
                     limit_concurrency=MAX_CONNECTIONS,
                     timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
+                    server_header=False,
                 )
         except SlackError as error:
             refuse(str(error))
 
 
-def _dashboard(installation: OpenedInstallation, clock: Callable[[], datetime]) -> APIRouter:
+def _dashboard(installation: OpenedInstallation, gate: Gate, clock: Callable[[], datetime]) -> APIRouter:
+    from fastapi import Depends
+
     from perf_pipeline.installation import installed_resources
+    from perf_pipeline.records import Scope
     from perf_pipeline.service.dashboard.router import dashboard_router
     from resources.lake import Lake
 
     spans = cast("SpanSource", installed_resources(installation.settings, installation.fleet)["span_source"])
     lake = Lake(installation.settings.lake_url)
-    return dashboard_router(installation.book, lake, installation.fleet, clock, spans.trace_url)
+    return dashboard_router(
+        installation.book, lake, installation.fleet, clock, spans.trace_url, read=[Depends(gate.require(Scope.READ))]
+    )
 
 
 @contextmanager
@@ -118,8 +133,9 @@ def _socket_mode(installation: OpenedInstallation) -> Iterator[Callable[[], str 
         socket.close()
 
 
-def _is_loopback(host: str) -> bool:
+def _who_runs_this() -> str:
+    """Who is taken to ask, where the service is open to this machine."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody on this machine"

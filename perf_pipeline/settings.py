@@ -64,6 +64,7 @@ class Settings:
     supabase: SupabaseSettings | None
     railway: RailwaySettings | None
     slack: SlackSettings | None
+    dagster_webserver_url: str = field(default="http://127.0.0.1:3000", repr=False)
 
     @property
     def inbox(self) -> Path:
@@ -85,6 +86,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         supabase=_supabase(env),
         railway=_railway(env),
         slack=_slack(env),
+        dagster_webserver_url=_url(env.get("DAGSTER_WEBSERVER_URL", "http://127.0.0.1:3000"), "DAGSTER_WEBSERVER_URL"),
     )
 
 

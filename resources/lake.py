@@ -31,6 +31,22 @@ class Lake:
     def __init__(self, url: str) -> None:
         self.root = UPath(url)
 
+    def is_reachable(self) -> bool:
+        """Whether it can be listed now. One that nothing was written to yet can."""
+        try:
+            if self.root.exists():
+                next(iter(self.root.iterdir()), None)
+        except OSError:
+            return False
+        return True
+
+    def prove_writable(self) -> None:
+        """Write a small file and take it away again. Raises OSError where that cannot be done."""
+        probe = self.root / f".probe-{uuid.uuid4().hex}"
+        self.root.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"written by perf-pipeline doctor")
+        probe.unlink()
+
     def path(self, table: Table, start: datetime) -> UPath:
         return self.root / table.name / f"date={start:%Y-%m-%d}" / f"{start:%H%M}.parquet"
 

@@ -55,6 +55,12 @@ class LedgerError(SourceError):
     system = "The ledger"
 
 
+class DagsterError(SourceError):
+    """Dagster's webserver could not be asked, or refused what it was asked."""
+
+    system = "Dagster"
+
+
 class MessengerError(SourceError):
     """A channel to people did not take a message, or could not be asked.
 

@@ -35,6 +35,9 @@ PICTURE_PAUSES_SECONDS = (1, 2, 4, 8)
 needs a scope of its own; that Slack refuses the message until then is as good to know, and nothing is posted by it."""
 
 
+NEEDED_SCOPES = ("chat:write", "channels:history", "channels:read", "files:write", "reactions:read")
+
+
 class SlackResource(dg.ConfigurableResource):
     """Posts to one channel as a bot, and reads reactions there.
 
@@ -139,6 +142,22 @@ class SlackResource(dg.ConfigurableResource):
     def own_member_id(self) -> str:
         """The member ID of the bot. Needs no scope. Raises SlackError."""
         return str(self._connection().call("auth.test")["user_id"])
+
+    def prove(self) -> str:
+        """That the token is valid, has the rights, and finds the channel, in a sentence. Nothing is posted. Raises
+        SlackError."""
+        connection = self._connection()
+        bot = connection.call("auth.test")
+        granted = {name.strip() for name in str(bot.headers.get("x-oauth-scopes", "")).split(",")} - {""}
+        if granted and (lacking := [scope for scope in NEEDED_SCOPES if scope not in granted]):
+            raise SlackError(
+                f"The app lacks the scopes {', '.join(lacking)}: add them under OAuth & Permissions, and install the "
+                "app to the workspace again.",
+                retryable=False,
+                surely_refused=True,
+            )
+        self._channel_id(connection)
+        return f"Slack knows the bot as {bot.get('user') or bot['user_id']}, and has the channel {self.channel}."
 
     def _connection(self, may_wait_seconds: float = MAX_RATE_LIMIT_WAIT_SECONDS) -> SlackConnection:
         return SlackConnection(

@@ -17,11 +17,13 @@ from benchmarks.dashboard_data import write_lake, write_ledger
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.records import SourceHealth, SourceStatus
 from perf_pipeline.service.app import create_app
+from perf_pipeline.service.authentication import Gate
 from perf_pipeline.service.dashboard.router import dashboard_router
 from perf_pipeline.tables import AGENT_METRICS
 from resources.lake import Lake
 from resources.ledger import Ledger
 from tests.builders import LENGTH, frame, metrics_row, shipped_fleet
+from tests.service_fixtures import context_of
 
 NOW = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
 """Ten minutes after a window has closed."""
@@ -65,8 +67,9 @@ def dashboard(
     """A browser before the pages. The history is not warmed, so that nothing runs beside the test."""
     config, now = fleet or shipped_fleet(), clock or Clock()
     pages = dashboard_router(book, lake, config, now, trace_url, read, warm=False)
-    app: FastAPI = create_app(book, config, now, dashboard=pages)
-    return TestClient(app, raise_server_exceptions=True)
+    gate = Gate(book, now, open_to_this_machine=True, local_person="ana")
+    app: FastAPI = create_app(context_of(book, config, now, gate=gate), pages=[pages])
+    return TestClient(app, "http://127.0.0.1:8080", raise_server_exceptions=True, client=("127.0.0.1", 50000))
 
 
 def starts(count: int, end: datetime = LAST, every: timedelta = LENGTH) -> pd.DatetimeIndex:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.service.app import create_app
+from perf_pipeline.service.authentication import Gate
+from perf_pipeline.service.context import ServiceContext
+from perf_pipeline.service.opened import service_context
 from resources.ledger import Ledger
 from resources.slack_interactions import ClickReplies, SlackSignature
 from tests.approval_builders import NOON, SECRET
@@ -43,6 +48,36 @@ class Service:
         raise AssertionError(f"There are {len(self.replies)} replies, not {count}.")
 
 
+NO_DAGSTER = "http://127.0.0.1:9"
+
+
+def context_of(
+    book: Ledger,
+    fleet: FleetConfig,
+    clock: Callable[[], datetime],
+    lake_url: str = "memory://no-lake",
+    gate: Gate | None = None,
+    dagster_url: str = NO_DAGSTER,
+) -> ServiceContext:
+    """A service that remembers nothing, so that a test sees what is."""
+    return service_context(book, fleet, lake_url, dagster_url, gate or Gate(book, clock), clock, remember_seconds=0)
+
+
+@contextmanager
+def running(app: FastAPI, port: int) -> Iterator[str]:
+    """The address of an application that is served on a port of this machine."""
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 @contextmanager
 def service(book: Ledger, fleet: FleetConfig, secret: str | None = SECRET) -> Iterator[Service]:
     port = free_port()
@@ -56,14 +91,6 @@ def service(book: Ledger, fleet: FleetConfig, secret: str | None = SECRET) -> It
     with http_server(Replies) as replies_to:
         found.replies_to = f"{replies_to}/"
         signature = SlackSignature(secret) if secret else None
-        app = create_app(book, fleet, lambda: found.now, signature, ClickReplies(found.replies_to))
-        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
+        app = create_app(context_of(book, fleet, lambda: found.now), signature, ClickReplies(found.replies_to))
+        with running(app, port):
             yield found
-        finally:
-            server.should_exit = True
-            thread.join()

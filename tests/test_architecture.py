@@ -40,7 +40,8 @@ CLIENTS = (
     "asyncpg",
     "boto3",
     "fsspec",
-    "http",
+    "http.client",
+    "http.server",
     "httpx",
     "httpx2",
     "mcp",
@@ -186,6 +187,7 @@ def test_only_the_definitions_and_the_commands_read_the_environment() -> None:
         "perf_pipeline.cli",
         "perf_pipeline.definitions",
         "perf_pipeline.demo.run",
+        "perf_pipeline.doctor_command",
         "perf_pipeline.notify_command",
         "perf_pipeline.opened_installation",
     }

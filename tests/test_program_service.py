@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
 from dspy_modules.demo_agents import InboundAgent
 from dspy_modules.programs import signature_fingerprint, state_of
 from dspy_modules.serving import CODE, AgentProgram
 from perf_pipeline.records import ProgramAlias, ProgramVersion
 from perf_pipeline.service.app import create_app
-from perf_pipeline.service.programs import programs_router
 from resources.ledger import Ledger
 from resources.program_files import ProgramFiles
 from resources.program_source import ProgramService, ProgramSourceError
 from tests.builders import shipped_fleet
 from tests.real.services.free_port import free_port
+from tests.service_fixtures import context_of, running
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 TOKEN = "token-of-agents"
@@ -54,16 +51,9 @@ class Registry:
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
     made = Registry(tmp_path)
-    programs = programs_router(made.book, made.files, TOKEN)
-    app = create_app(made.book, shipped_fleet(), lambda: NOON, programs=programs)
-    server = uvicorn.Server(uvicorn.Config(app, port=int(made.url.rpartition(":")[2]), log_level="critical"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield made
-    server.should_exit = True
-    thread.join()
+    context = context_of(made.book, shipped_fleet(), lambda: NOON, str(tmp_path / "lake"))
+    with running(create_app(context, agents_secret=TOKEN), int(made.url.rpartition(":")[2])):
+        yield made
     made.book.close()
 
 

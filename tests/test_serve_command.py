@@ -16,7 +16,9 @@ from pathlib import Path
 import httpx
 import yaml
 
+from perf_pipeline.records import Scope
 from perf_pipeline.serve_command import MAX_CONNECTIONS
+from perf_pipeline.tokens import new_token
 from resources.ledger import Ledger
 from tests.approval_builders import SECRET, asked, form, payload, request_to_approve, signed, state
 from tests.real.services.free_port import free_port
@@ -90,11 +92,11 @@ def test_more_connections_than_slack_needs_are_refused_and_do_not_hold_up_the_en
         assert httpx.get(f"{url}/healthz").status_code == 503
 
 
-def test_the_service_is_not_served_to_others_without_a_signing_secret(tmp_path: Path) -> None:
+def test_the_service_is_not_served_to_others_without_a_token(tmp_path: Path) -> None:
     line, environment = command(tmp_path, "--host=0.0.0.0", PERF_PIPELINE_FLEET=str(ROOT / "fleet.yaml"))
     refused = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 1
-    assert "SLACK_SIGNING_SECRET" in refused.stderr
+    assert "perf-pipeline token create" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
@@ -112,3 +114,31 @@ def test_an_app_token_that_slack_refuses_ends_the_command_with_a_sentence(tmp_pa
     assert "SLACK_APP_TOKEN must be an app-level token" in refused.stderr
     assert "canary" not in refused.stdout + refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_without_a_token_the_service_says_that_it_is_open_to_this_machine_until_there_is_one(tmp_path: Path) -> None:
+    port = free_port()
+    line, environment = command(tmp_path, f"--port={port}", PERF_PIPELINE_FLEET=str(ROOT / "fleet.yaml"))
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(line, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        for _ in range(600):
+            try:
+                httpx.get(f"{url}/healthz")
+                break
+            except httpx.TransportError:
+                assert process.poll() is None
+                time.sleep(0.1)
+        assert httpx.get(f"{url}/agents").status_code == 200
+        book = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+        secret, token = new_token("test", "ana", [Scope.READ], "ana", datetime.now(UTC))
+        book.add_token(token)
+        book.close()
+        assert httpx.get(f"{url}/agents").status_code == 401
+        assert httpx.get(f"{url}/agents", headers={"authorization": f"Bearer {secret}"}).status_code == 200
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert "listens on loopback only" in said

@@ -24,7 +24,7 @@ from perf_pipeline.service.slack_requests import MAX_BODY, NOT_RECORDED
 from resources.ledger import Ledger
 from tests.approval_builders import FLEET, NOON, asked, form, payload, signed, state
 from tests.incident_actions_builders import told_thread
-from tests.service_fixtures import Service, service
+from tests.service_fixtures import Service, context_of, service
 
 
 @pytest.fixture
@@ -55,7 +55,8 @@ def test_the_service_says_that_it_runs(slack: Service) -> None:
 
 
 def test_the_service_is_not_well_once_socket_mode_has_given_up(book: Ledger) -> None:
-    app = create_app(book, FLEET, lambda: NOON, given_up=lambda: "Slack refused Socket Mode: invalid_auth.")
+    context = context_of(book, FLEET, lambda: NOON)
+    app = create_app(context, given_up=lambda: "Slack refused Socket Mode: invalid_auth.")
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:

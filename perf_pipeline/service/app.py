@@ -2,52 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import JSONResponse
 
-from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.service.problems import Problem, answer_with_problems
+from perf_pipeline.records import Scope
+from perf_pipeline.service.agents import agents_router
+from perf_pipeline.service.context import ServiceContext
+from perf_pipeline.service.description import describe
+from perf_pipeline.service.health import health_router
+from perf_pipeline.service.incidents import incidents_router
+from perf_pipeline.service.login import login_router
+from perf_pipeline.service.metrics import metrics_router
+from perf_pipeline.service.optimizations import optimizations_router
+from perf_pipeline.service.pipeline import PipelineRoutes
+from perf_pipeline.service.problems import answer_with_problems, problems
+from perf_pipeline.service.programs import programs_router
+from perf_pipeline.service.request_limits import RequestLimits
 from perf_pipeline.service.slack_requests import SlackRequests
-from resources.ledger import Ledger
 from resources.slack_interactions import ClickReplies, SlackSignature
 
 
 def create_app(
-    book: Ledger,
-    fleet: FleetConfig,
-    clock: Callable[[], datetime],
+    context: ServiceContext,
     signature: SlackSignature | None = None,
     replies: ClickReplies | None = None,
     given_up: Callable[[], str | None] = lambda: None,
-    programs: APIRouter | None = None,
-    dashboard: APIRouter | None = None,
+    agents_secret: str | None = None,
+    pages: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """The application over an open ledger. Without `signature`, Slack's requests are refused; `clock` tells the time
-    (aware), `replies` where replies to clicks may go, `given_up` why Socket Mode ended for good, if it did; `programs`
-    are the routes for agent processes, and `dashboard` the pages for people, where they are served."""
-    slack = SlackRequests(book, fleet, signature, replies or ClickReplies(), clock)
+    """The application over an open installation.
+
+    Without `signature`, Slack's requests are refused; `replies` tells where replies to clicks may go, `given_up` why
+    Socket Mode ended for good, if it did; `agents_secret` lets agent processes read their programs; `pages` are the
+    routes of the dashboard.
+    """
+    slack = SlackRequests(context.book, context.fleet, signature, replies or ClickReplies(), context.clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         await slack.finish()
 
-    app = FastAPI(title="perf-pipeline", summary="Watches a fleet of LLM agents and improves it.", lifespan=lifespan)
+    # The pages in which FastAPI shows the description load their scripts from elsewhere.
+    app = FastAPI(
+        title="perf-pipeline",
+        version=version("perf-pipeline"),
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     answer_with_problems(app)
-    app.include_router(slack.router)
-    if programs is not None:
-        app.include_router(programs)
-    if dashboard is not None:
-        app.include_router(dashboard)
+    describe(app)
+    app.add_middleware(RequestLimits)
+    routers = (
+        health_router(context, given_up),
+        login_router(context),
+        slack.router,
+        PipelineRoutes(context).router,
+        agents_router(context),
+        incidents_router(context),
+        optimizations_router(context),
+        metrics_router(context),
+        programs_router(context, agents_secret),
+        *pages,
+    )
+    for router in routers:
+        app.include_router(router)
 
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """Whether the service runs, and takes clicks by all the ways that it was told to."""
-        if reason := given_up():
-            raise Problem(503, reason)
-        return {"status": "ok"}
+    anybody_known = Depends(context.gate.require(*Scope))
+
+    @app.get("/openapi.json", tags=["health"], responses=problems(), dependencies=[anybody_known])
+    def openapi() -> JSONResponse:
+        """This description."""
+        return JSONResponse(app.openapi())
 
     return app

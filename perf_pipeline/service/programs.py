@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from perf_pipeline.service.problems import Problem
-from resources.ledger import Ledger
-from resources.program_files import ProgramFiles
+from perf_pipeline.optimization_rows import program_rows
+from perf_pipeline.records import Scope
+from perf_pipeline.service.context import ServiceContext
+from perf_pipeline.service.models import ProgramVersionModel
+from perf_pipeline.service.problems import Problem, problems
 from resources.program_source import Pointer, ProgramSourceError
 
+AgentName = Annotated[str, Path(description="Name of the agent", examples=["InboundAgent"])]
 
-def programs_router(book: Ledger, files: ProgramFiles, token: str | None) -> APIRouter:
-    """Routes for the ledger's aliases and the versions that were registered. With a `token`, nothing is answered
-    without it: demonstrations hold what customers wrote."""
-    router = APIRouter(prefix="/programs", dependencies=[Depends(_bearer(token))] if token else [])
 
-    @router.get("/{agent}/versions/{version}")
-    def version(agent: str, version: str) -> Response:
+class PointerModel(BaseModel):
+    """Which version an agent is to run; null for the program as it stands in the code."""
+
+    version: str | None
+    sequence: int
+    sha256: str | None
+
+
+def programs_router(context: ServiceContext, agents_secret: str | None = None) -> APIRouter:
+    """Routes for the ledger's aliases and the versions that were registered: demonstrations hold what customers wrote.
+    `agents_secret` is a token for these routes alone, which agent processes share (PERF_PIPELINE_PROGRAMS_TOKEN)."""
+    book, files = context.book, context.files
+    may_read = Depends(context.gate.require(Scope.READ, or_secret=agents_secret))
+    router = APIRouter(prefix="/programs", tags=["programs"], dependencies=[may_read])
+
+    @router.get("", response_model=list[ProgramVersionModel], responses=problems())
+    def versions() -> list[ProgramVersionModel]:
+        """The versions of all agents' programs, oldest first, and which of them run."""
+        return [ProgramVersionModel(**row) for row in program_rows(book)]
+
+    @router.get(
+        "/{agent}/versions/{version}",
+        responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(404, 503)},
+        response_class=Response,
+    )
+    def version(agent: AgentName, version: str) -> Response:
         """The file of a version, for an agent to check against the hash of its alias."""
         if book.program_version(agent, version) is None:
             raise Problem(404, "There is no such version of the agent.")
@@ -29,8 +52,12 @@ def programs_router(book: Ledger, files: ProgramFiles, token: str | None) -> API
         except ProgramSourceError as error:
             raise Problem(503, "The version's file cannot be read now.") from error
 
-    @router.get("/{agent}/{alias}")
-    def alias(agent: str, alias: str, if_none_match: str | None = Header(default=None)) -> Response:
+    @router.get(
+        "/{agent}/{alias}",
+        response_model=PointerModel,
+        responses={304: {"description": "The ETag that was sent still holds"}, **problems(404)},
+    )
+    def alias(agent: AgentName, alias: str, if_none_match: Annotated[str | None, Header()] = None) -> Response:
         """Which version the agent is to run. The ETag changes with each move of the alias."""
         known = book.program_alias(agent, alias)
         if known is None:
@@ -43,12 +70,3 @@ def programs_router(book: Ledger, files: ProgramFiles, token: str | None) -> API
         return JSONResponse(pointer.content(), headers={"etag": etag})
 
     return router
-
-
-def _bearer(token: str) -> Callable[[Request], None]:
-    def check(request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            raise Problem(401, "Send the token of PERF_PIPELINE_PROGRAMS_TOKEN as 'Authorization: Bearer …'.")
-
-    return check

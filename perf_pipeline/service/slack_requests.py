@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from perf_pipeline.fleet import FleetConfig
-from perf_pipeline.service.problems import Problem
+from perf_pipeline.service.problems import Problem, problems
 from perf_pipeline.service.slack_clicks import Replies, do_clicks, send_replies
 from resources.ledger import Ledger
 from resources.slack_interactions import (
@@ -52,8 +52,21 @@ class SlackRequests:
         self._book, self._fleet = book, fleet
         self._signature, self._replies, self._clock = signature, replies, clock
         self._running: set[asyncio.Task[Any]] = set()
-        self.router = APIRouter()
-        self.router.add_api_route("/slack/interactions", self.interactions, methods=["POST"], status_code=200)
+        self.router = APIRouter(tags=["slack"])
+        self.router.add_api_route(
+            "/slack/interactions",
+            self.interactions,
+            methods=["POST"],
+            status_code=200,
+            response_class=Response,
+            responses=problems(408, 409, 503),
+            openapi_extra={
+                "requestBody": {
+                    "description": "Slack's form, whose field payload holds JSON",
+                    "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+                }
+            },
+        )
 
     async def interactions(self, request: Request) -> Response:
         """What a person clicked in Slack. Signed by Slack, not older than five minutes, and never taken twice."""

@@ -13,6 +13,7 @@ from filelock import FileLock
 from filelock import Timeout as FileLockTimeout
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.event import listens_for
+from sqlalchemy.exc import SQLAlchemyError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -29,8 +30,24 @@ class LedgerConnection:
         self._engine = _engine(url)
         _migrate(self._engine)
 
+    def revision(self) -> str | None:
+        """The migration that its tables are at."""
+        from alembic.runtime.migration import MigrationContext
+
+        with self._engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
     def close(self) -> None:
         self._engine.dispose()
+
+    def is_reachable(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(sa.select(1))
+        except SQLAlchemyError:
+            return False
+        return True
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[bool]:

@@ -32,6 +32,9 @@ class IncidentLedger(LedgerConnection):
         wanted = (until >= since) | (table.c.state != str(IncidentState.RESOLVED))
         return self._incidents_where(wanted & (table.c.state == str(state)) if state else wanted)
 
+    def incident(self, incident_id: str) -> Incident | None:
+        return next(iter(self._incidents_where(schema.incidents.c.id == incident_id)), None)
+
     def _incidents_where(self, wanted: sa.ColumnElement[bool]) -> list[Incident]:
         table = schema.incidents
         query = sa.select(table).where(wanted).order_by(table.c.onset, table.c.id)

@@ -313,6 +313,31 @@ program_alias_moves = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
 )
 
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("person", sa.String, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("created_by", sa.String, nullable=False),
+    sa.Column("expires_at", UtcTime),
+    sa.Column("last_used_at", UtcTime),
+    sa.Column("revoked_at", UtcTime),
+    sa.Column("revoked_by", sa.String),
+    sa.Index("api_tokens_by_digest", "digest", unique=True),
+)
+
+browser_sessions = sa.Table(
+    "browser_sessions",
+    metadata,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("token_id", sa.String, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+)
+
 seen_examples = sa.Table(
     "seen_examples",
     metadata,

@@ -1,0 +1,1 @@
+"""The HTTP service under load, on a fleet far larger than most."""
