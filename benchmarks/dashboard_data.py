@@ -92,7 +92,7 @@ def write_ledger(book: Ledger, agents: Sequence[str], days: int, end: datetime, 
 
 def _write_windows(lake: Lake, table: Table, frame: pd.DataFrame, window: timedelta | None = None) -> None:
     """Rows in order of time, each window to its file. Conformed once for all of them, which is what takes time."""
-    conformed = table.conform(frame)
+    conformed = table.conform(frame.reindex(columns=table.columns))
     starts = conformed[table.time_column]
     starts = starts.dt.floor(window) if window else starts
     rows = pa.Table.from_pandas(conformed, preserve_index=False)

@@ -46,7 +46,7 @@ def metrics_frame(agents: Sequence[str], start: datetime, seed: int = 0, **colum
         "trend": ["stable"] * size,
         "complete": [True] * size,
     }
-    return AGENT_METRICS.conform(pd.DataFrame(drawn | columns))
+    return AGENT_METRICS.conform(pd.DataFrame(drawn | columns).reindex(columns=AGENT_METRICS.columns))
 
 
 def tasks_frame(agents: Sequence[str], start: datetime, latencies_ms: Sequence[float]) -> pd.DataFrame:

@@ -10,7 +10,15 @@ import pytest
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import FleetConfig, load_fleet
 from perf_pipeline.installation import installed_resources
-from perf_pipeline.jobs import MONITORING, OPTIMIZATION, OPTIMIZATION_RUNS, SUMMARY, WEEKLY, range_tags
+from perf_pipeline.jobs import (
+    INCIDENT_ANALYSES,
+    MONITORING,
+    OPTIMIZATION,
+    OPTIMIZATION_RUNS,
+    SUMMARY,
+    WEEKLY,
+    range_tags,
+)
 from perf_pipeline.settings import read_settings
 from perf_pipeline.tables import TABLES
 
@@ -30,6 +38,7 @@ def test_there_is_one_asset_a_table_with_its_description_owner_and_columns(defin
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
     runs = specs.pop(OPTIMIZATION_RUNS)
     assert runs.group_name == "optimization"
+    assert specs.pop(INCIDENT_ANALYSES).group_name == "performance"
     assert set(specs) == set(TABLES)
     for name, spec in specs.items():
         assert spec.description == TABLES[name].description
@@ -61,6 +70,7 @@ def test_the_graph_leads_from_telemetry_to_decisions(definitions: dg.Definitions
         "agent_metrics": {"agent_tasks", "custom_metrics", "raw_logs", "task_states", "change_events"},
         "detector_states": {"agent_metrics"},
         "anomalies": {"detector_states", "agent_tasks", "change_events"},
+        "incident_analyses": {"anomalies"},
         "optimization_decisions": {"agent_metrics", "anomalies", "task_counts"},
         "optimization_runs": {"optimization_decisions"},
         "daily_summary": {"custom_metrics", "agent_metrics", "anomalies", "optimization_decisions"},
@@ -76,7 +86,7 @@ def test_the_jobs_divide_the_assets_between_them(definitions: dg.Definitions) ->
     assert assets(SUMMARY) == {"daily_summary"}
     assert assets(WEEKLY) == {"weekly_summary"}
     assert assets(OPTIMIZATION) == {OPTIMIZATION_RUNS}
-    assert assets(MONITORING) == set(TABLES) - {"daily_summary", "weekly_summary"}
+    assert assets(MONITORING) == (set(TABLES) | {INCIDENT_ANALYSES}) - {"daily_summary", "weekly_summary"}
 
 
 @pytest.mark.parametrize("job", [MONITORING, SUMMARY, WEEKLY, OPTIMIZATION])

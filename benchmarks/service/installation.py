@@ -80,7 +80,7 @@ def _write_metrics(lake: Lake, agents: Sequence[str], windows: Sequence[Window],
             "complete": True,
         }
     )
-    whole = AGENT_METRICS.conform(frame)
+    whole = AGENT_METRICS.conform(frame.reindex(columns=AGENT_METRICS.columns))
     for number, window in enumerate(windows):
         own = whole.iloc[number * len(agents) : (number + 1) * len(agents)]
         write_parquet(lake.path(AGENT_METRICS, window.start), own)
@@ -141,4 +141,4 @@ def _tasks(agents: Sequence[str], window: Window) -> pd.DataFrame:
         error_count=0,
         spans=3,
     )
-    return AGENT_TASKS.conform(frame)
+    return AGENT_TASKS.conform(frame.reindex(columns=AGENT_TASKS.columns))
