@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from perf_pipeline.fleet import Severity
+from perf_pipeline.monitoring.incident_analysis import WordedIncident
+from perf_pipeline.monitoring.incident_summary import summary_by_rules
 from perf_pipeline.monitoring.windows import Window
 from perf_pipeline.notifications.attention import Attention
 from perf_pipeline.optimization.standing import Budget
@@ -176,7 +178,7 @@ def incident_told(**told: object):
         LENGTH,
         "America/New_York",
         NOW,
-        analysis=("More.",),
+        WordedIncident(summary_by_rules(incident(root_cause="Since 11:00 UTC")), None, "no model is configured"),
     )
 
 
@@ -193,7 +195,11 @@ def test_the_timeline_is_in_order_and_says_who_was_told_and_who_looks_after_it()
 def test_times_in_the_cause_are_on_the_teams_clock_and_an_analysis_follows_it() -> None:
     page = incident_told()
     assert page.root_cause == "Since 06:00 EST"
-    assert page.analysis == ("More.",)
+    assert page.analysis[1:] == (
+        "Since 06:00 EST.",
+        "Start with the example traces.",
+        "Worded by rules (no model is configured).",
+    )
 
 
 def test_an_incident_that_nobody_was_told_of_says_so() -> None:

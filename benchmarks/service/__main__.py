@@ -2,7 +2,8 @@
 
 `server_errors` are answers of 500 and more, and requests that got none; times count from when a request was due, so a
 service that falls behind shows. Every half minute a window is written again, as the pipeline does, and what the
-service holds in memory is no longer all there is. Pages of the dashboard are asked for where it is served.
+service holds in memory is no longer all there is. `first_paint_ms` is that of the dashboard in Chromium, for seven
+agents and 90 days.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import first_paint
 from benchmarks.service.installation import fill_lake, fill_ledger, write_fleet_file, write_metrics
 from benchmarks.service.load import Asked, Kind, steady_load
 from perf_pipeline.fleet import FleetConfig
@@ -48,6 +50,10 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), given.agents, given.days, given.rate, given.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        # Of a fleet of the usual size; `python -m benchmarks.first_paint` tells more.
+        paints = first_paint.measure(Path(folder), agents=7, days=90, loads=3)
+    figures["first_paint_ms"] = paints["first_paint_ms"]
     print(json.dumps(figures))
 
 

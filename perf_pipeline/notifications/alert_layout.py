@@ -70,12 +70,16 @@ def worded_by(known: Sequence[Incident], told: Told) -> list[Section]:
     worst = known[0]
     if is_outage(worst):
         return []
-    words = told[worst.id]
+    return [section(labelled("Worded by", by_whom(told[worst.id])))]
+
+
+def by_whom(words: WordedIncident) -> str:
+    """'rules (the model did not answer within 8 s)'."""
     if words.written_by:
         by = f"{one_line(words.written_by)}, every figure and name held against the data"
     else:
         by = "rules" + (f" ({one_line(words.trouble)})" if words.trouble else "")
-    return [section(labelled("Worded by", shorten(by, MAX_EXPLANATION)))]
+    return shorten(by, MAX_EXPLANATION)
 
 
 def causes(known: Sequence[Incident], timezone: str, told: Told) -> list[Line]:

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from perf_pipeline.monitoring.finding_words import CERTAIN
+from perf_pipeline.monitoring.incident_analysis import WordedIncident
 from perf_pipeline.monitoring.incident_times import time_of
-from perf_pipeline.notifications.alert_layout import TraceUrl
-from perf_pipeline.notifications.incident_words import details, is_outage, name, root_cause
+from perf_pipeline.notifications.alert_layout import TraceUrl, by_whom
+from perf_pipeline.notifications.incident_words import details, for_people, is_outage, name, root_cause
 from perf_pipeline.notifications.plain_text import subject
 from perf_pipeline.notifications.safe_text import web_address
 from perf_pipeline.notifications.team_clock import duration, on_the_teams_clock
@@ -46,7 +47,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class IncidentPage:
-    """`analysis` are paragraphs that explain the cause further; `thread` is what commands call the alert."""
+    """`analysis` are paragraphs that sum it up; `thread` is what commands call the alert."""
 
     id: str
     agent: str
@@ -78,9 +79,10 @@ def incident_page(
     window: timedelta,
     timezone: str,
     now: datetime,
-    analysis: Sequence[str] = (),
+    words: WordedIncident | None = None,
 ) -> IncidentPage:
-    """`findings` are rows of `tables.ANOMALIES` of the incident's agent; `messages` those of its thread."""
+    """`findings` are rows of `tables.ANOMALIES` of the incident's agent; `messages` those of its thread; `words` those
+    that its alert is told in."""
     time = time_of(incident, window, now)
     so_far = "" if incident.state is IncidentState.RESOLVED else " so far"
     return IncidentPage(
@@ -94,7 +96,7 @@ def incident_page(
         lasted=duration(time.end - time.start) + so_far,
         details=details(incident, timezone),
         root_cause=root_cause(incident, timezone),
-        analysis=tuple(said(paragraph) for paragraph in analysis),
+        analysis=_analysis(incident, words, timezone),
         recommended_action=said(incident.recommended_action),
         evidence=_evidence(incident, findings),
         traces=tuple((said(trace), web_address(trace_url(trace))) for trace in incident.example_traces),
@@ -103,6 +105,15 @@ def incident_page(
         looked_after=_looked_after(thread),
         thread=thread.id if thread else None,
     )
+
+
+def _analysis(incident: Incident, words: WordedIncident | None, timezone: str) -> tuple[str, ...]:
+    if words is None or is_outage(incident):
+        return ()
+    summary = words.summary
+    sentences = (summary.what_changed, summary.likely_cause, summary.what_to_do)
+    told = (for_people(sentence, incident, timezone) for sentence in sentences)
+    return (*told, f"Worded by {by_whom(words)}.")
 
 
 def _evidence(incident: Incident, findings: pd.DataFrame) -> tuple[Evidence, ...]:

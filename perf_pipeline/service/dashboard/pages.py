@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from perf_pipeline.attention_now import attention_now
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.monitoring.completeness import completeness
+from perf_pipeline.monitoring.incident_analysis import worded
 from perf_pipeline.monitoring.windows import Window, windows_between
 from perf_pipeline.notifications.alert_layout import TraceUrl
 from perf_pipeline.optimization.standing import budget_at_end
@@ -144,7 +145,16 @@ class Dashboard:
             end = found.last_seen + config.window
             findings = self.history.findings(found.agent, max(found.opened_at, end - EVIDENCE_REACH), end)
             page = incident_page(
-                found, findings, told, thread, messages, self._trace_url, config.window, config.timezone, now
+                found,
+                findings,
+                told,
+                thread,
+                messages,
+                self._trace_url,
+                config.window,
+                config.timezone,
+                now,
+                worded(found, self._book.incident_analyses([found.id]).get(found.id), config),
             )
             # What led to it, and what came after it, as far as the windows are at hand.
             span = Window(max(found.onset - AROUND, end - EVIDENCE_REACH), min(end + AROUND, now))
