@@ -69,8 +69,7 @@ def measure(home: Path) -> dict[str, float]:
     def functions_only() -> None:
         read = pd.concat(source.read_spans(window.start, window.end))
         tasks = tasks_from_spans(own_spans(ibis.memtable(read)), window.start, window.end)
-        summed = tasks.to_pandas()
-        frame = AGENT_TASKS.conform(summed.assign(span_ok=summed["ok"]))
+        frame = AGENT_TASKS.conform(tasks.to_pandas())
         metrics_from_tasks(ibis.memtable(frame), fleet.window).to_pandas()
 
     environment = {**os.environ, "PERF_PIPELINE_HOME": str(home), "DAGSTER_HOME": str(prepare_instance(home))}

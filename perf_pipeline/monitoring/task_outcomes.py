@@ -30,7 +30,7 @@ def with_task_states(tasks: ir.Table, states: ir.Table) -> ir.Table:
     that says completed overrules no failed span: it only says that the task came to an end. Rows speak for their own
     agent only: a helper that was called under the task's id did not fail with it.
 
-    The column `span_ok` is added: what the spans alone said.
+    `span_ok` stays what the spans alone said.
     """
     latest = states.group_by(state_of="task_id").aggregate(
         state_agent=states.agent.argmax(states.updated_at), state=states.status.argmax(states.updated_at)

@@ -61,6 +61,7 @@ def tasks_from_spans(owned: ir.Table, start: datetime, end: datetime) -> ir.Tabl
         start_time=tasks.start_time,
         end_time=tasks.end_time,
         ok=ok,
+        span_ok=ok,
         error_type=ibis.cases((~ok, _error_type(tasks))),
         error_message=ibis.cases((~ok, tasks.status_message)),
         latency_ms=tasks.latency_ms,

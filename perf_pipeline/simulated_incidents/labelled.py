@@ -57,9 +57,7 @@ def _batch(seeds: list[int]) -> list[LabelledIncident]:
     rows = [row for _, _, traffic, rng in drawn for row in spans_of(traffic, rng)]
     latest = ONSET + timedelta(days=1)
     owned = own_spans(ibis.duckdb.connect().create_table("raw_spans", spans_frame(rows)))
-    summed = tasks_from_spans(owned, ONSET - BASELINE, latest).to_pandas()
-    # There is no agent_state that could say otherwise.
-    tasks = AGENT_TASKS.conform(summed.assign(span_ok=summed["ok"]))
+    tasks = AGENT_TASKS.conform(tasks_from_spans(owned, ONSET - BASELINE, latest).to_pandas())
     by_agent = dict(list(tasks.sort_values("start_time").groupby("agent")))
     return [
         _labelled(seed, kind, happening, traffic, by_agent[traffic.agent], rng)
