@@ -16,7 +16,7 @@ from tests.builders import optimizable, shipped_fleet
 from tests.cycle_fixtures import Installation, installation
 from tests.wire.model_server import Hang, ModelServer, Plan, model_server
 
-HEALTHY_WINDOWS = 60
+HEALTHY_WINDOWS = 34
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def with_analysts(folder: Path, server: ModelServer, plan: Plan, **analysts: Any
 
 
 def collapse(here: Installation) -> list[Window]:
-    """InboundAgent works well for a day and more, and then fails at everything in the newest window."""
+    """InboundAgent works well for hours, and then fails at everything in the newest window."""
     windows = here.closed_windows(HEALTHY_WINDOWS)
     for window in windows[:-1]:
-        here.spans.add_tasks("InboundAgent", window, 20, failed=1)
-    here.spans.add_tasks("InboundAgent", windows[-1], 20, failed=20)
+        here.spans.add_tasks("InboundAgent", window, 12, failed=1)
+    here.spans.add_tasks("InboundAgent", windows[-1], 24, failed=24)
     assert here.cycle(windows[0], windows[-2]).success
     assert here.cycle(windows[-1]).success
     return windows

@@ -79,7 +79,7 @@ def test_where_luck_is_shared_by_all_it_is_at_most_a_trifle_and_success_of_all_i
 ) -> None:
     # Where most windows of an agent succeed wholly, one at its mean is a bad one.
     ratios = at_the_baseline_or_above(tasks, rate, luck)
-    assert (ratios < 0.5).all()
+    assert (ratios < 0.8).all()
     assert (ratios[-1] < 0).all()
 
 
