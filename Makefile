@@ -22,8 +22,8 @@ demo: $(INSTALLED) ## A simulated fleet through the whole pipeline, without keys
 dev: $(INSTALLED) ## Dagster's UI on the demo's data, at http://127.0.0.1:3000
 	$(BIN)/perf-pipeline dev --demo
 
-serve: $(INSTALLED) ## The HTTP API and the dashboard at http://127.0.0.1:8080, for this machine until there is a token
-	$(BIN)/perf-pipeline serve
+serve: $(INSTALLED) ## The dashboard and the HTTP API on the demo's data, at http://127.0.0.1:8080
+	$(BIN)/perf-pipeline serve --demo
 
 test: $(INSTALLED) ## The tests that need no server
 	$(BIN)/python -m pytest -n 2

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from perf_pipeline.analyst_commands import analyst_examples
 from perf_pipeline.backtest_command import backtest
+from perf_pipeline.demo_environment import DEMO_HOME, NO_DEMO, demo_environment
 from perf_pipeline.doctor_command import doctor
 from perf_pipeline.incident_commands import ack, incidents, silence, silences, unsilence
 from perf_pipeline.notify_command import app as notify
@@ -27,8 +28,6 @@ from perf_pipeline.token_command import app as token
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 HomeOption = Annotated[Path, typer.Option(help="Folder of the installation: lake, ledger, inbox, Dagster instance.")]
-DEMO_HOME = Path(".demo")
-EXTERNAL_SYSTEMS = ("PHOENIX_", "SUPABASE_", "RAILWAY_", "SLACK_", "PERF_PIPELINE_")
 
 COMMANDS = (
     *(status, trigger, agents, doctor),
@@ -88,12 +87,10 @@ def dev(
 
     environment = dict(os.environ)
     if demo:
-        home = DEMO_HOME
-        environment = {name: value for name, value in environment.items() if not name.startswith(EXTERNAL_SYSTEMS)}
+        home, environment = DEMO_HOME, demo_environment(environment)
         if not home.exists():
-            typer.echo("There is no demo yet: run 'make demo' first.", err=True)
+            typer.echo(NO_DEMO, err=True)
             raise typer.Exit(1)
-        environment["PERF_PIPELINE_FLEET"] = str((home / "fleet.yaml").absolute())
     environment["PERF_PIPELINE_HOME"] = str(home.absolute())
     environment["DAGSTER_HOME"] = str(prepare_instance(home.absolute()))
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]

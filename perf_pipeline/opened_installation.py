@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from perf_pipeline.demo_environment import DEMO_HOME, NO_DEMO, demo_environment
 from perf_pipeline.fleet import FleetConfig, FleetError, load_fleet
 from perf_pipeline.settings import Settings, SettingsError, read_settings
 
@@ -32,9 +33,14 @@ class OpenedInstallation:
 
 
 @contextmanager
-def opened_installation(home: Path | None) -> Iterator[OpenedInstallation]:
-    """The installation that the environment names, or the one in `home`. What is wrong with it ends the command."""
+def opened_installation(home: Path | None, *, demo: bool = False) -> Iterator[OpenedInstallation]:
+    """The installation that the environment names, the one in `home`, or the demo's. What is wrong with it ends the
+    command."""
     environment = dict(os.environ) | ({"PERF_PIPELINE_HOME": str(home)} if home else {})
+    if demo:
+        environment = demo_environment(environment)
+        if not DEMO_HOME.exists():
+            refuse(NO_DEMO)
     try:
         settings = read_settings(environment)
         fleet = load_fleet(settings.fleet_path)

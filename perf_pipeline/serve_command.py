@@ -33,6 +33,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port of the service.")] = 8080,
     host: Annotated[str, typer.Option(help="Address to bind to. Beyond this machine, a token is needed.")] = LOOPBACK,
     home: HomeOption = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Serve the demo's data, without external systems.")] = False,
 ) -> None:
     """Serve the HTTP API, and take what people click in Slack: by HTTP (SLACK_SIGNING_SECRET), by Socket Mode
     (SLACK_APP_TOKEN), or both. Without any token it listens on loopback only, and is open to this machine."""
@@ -45,7 +46,7 @@ def serve(
     from resources.slack_interactions import SlackSignature
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    with opened_installation(home) as installation:
+    with opened_installation(home, demo=demo) as installation:
         settings, book = installation.settings, installation.book
         slack = settings.slack
         signed = slack is not None and slack.has_signing_secret

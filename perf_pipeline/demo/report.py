@@ -113,6 +113,7 @@ def _next_steps(demo: Demo, messages: Sequence[Notification]) -> Panel:
     lines = [
         "make dev        Dagster's UI on this data, at http://127.0.0.1:3000: the asset graph,",
         "                figures, checks, schedules and sensors",
+        "make serve      the dashboard on this data, at http://127.0.0.1:8080, and the HTTP API",
         f"{home + '/lake':<16}every table as Parquet, one file a window",
         f"{home + '/ledger.db':<16}incidents, messages, optimizations, what they spent",
         f"                in {home}/lake/optimizations: a report of each, what changed, was won and lost",

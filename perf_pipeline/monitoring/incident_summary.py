@@ -103,7 +103,7 @@ def advice(incident: Incident, evidence: CauseEvidence | None, kind: CauseKind) 
     model, tool = values.get("model", "the model"), values.get("tool", "the tool")
     provider, caller = values.get("provider", "the provider"), values.get("parent_agent", "the calling agent")
     return {
-        CauseKind.MODEL: f"Compare the answers of {model} in the example traces; then consider another model.",
+        CauseKind.MODEL: _about_the_model(incident.agent, model, evidence),
         CauseKind.PROVIDER: f"Check the status of {provider}, and switch to another provider until it answers.",
         CauseKind.TOOL: f"Check {tool}: the example traces show what it was asked.",
         CauseKind.PROGRAM: f"Roll {incident.agent} back to its earlier version, then compare the example traces.",
@@ -112,6 +112,13 @@ def advice(incident: Incident, evidence: CauseEvidence | None, kind: CauseKind) 
         CauseKind.STEP: "Open that step in the example traces.",
         CauseKind.UNKNOWN: "Start with the example traces.",
     }[kind]
+
+
+def _about_the_model(agent: str, model: str, evidence: CauseEvidence | None) -> str:
+    change = change_before(evidence) if evidence is not None else None
+    if change is not None and change.kind == "model":
+        return f"Switch {agent} back to its earlier model, then compare the example traces."
+    return f"Compare the answers of {model} in the example traces, then consider another model."
 
 
 def _sentence(text: str) -> str:
