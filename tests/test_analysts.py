@@ -12,6 +12,7 @@ import pytest
 
 from perf_pipeline.analysts.asking import AnalystTools
 from perf_pipeline.analysts.incidents import analyse
+from perf_pipeline.assets.incident_analyses import still_awaited
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_analysts import PERFORMANCE_AGENT
 from perf_pipeline.fleet_model import Severity
@@ -180,3 +181,12 @@ def test_an_answer_to_what_was_asked_anew_meanwhile_is_dropped(desk: Callable[[P
     assert here.book.awaited_analyses() == [asked_anew]
     assert here.book.settle_analysis(replace(asked_anew, trouble="late"))
     assert not here.book.settle_analysis(replace(asked_anew, trouble="later"))
+
+
+def test_nobody_is_asked_about_an_incident_that_is_over(desk: Callable[[Plan], Desk]) -> None:
+    here = desk(honest(known_incident()))
+    gone = IncidentAnalysis("gone", "digest", NOW)
+    here.book.await_analyses([gone])
+    assert still_awaited(here.book, {}) == []
+    assert here.book.awaited_analyses() == []
+    assert here.book.incident_analyses(["gone"])["gone"].trouble == "the incident was over before a model was asked"

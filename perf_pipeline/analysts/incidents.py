@@ -19,16 +19,16 @@ def analyse(
 ) -> list[IncidentAnalysis]:
     """The analyses, settled and recorded: with the model's words, or with why there are none.
 
-    `incidents` are by id. The program is the version of the analyst that was promoted, as for any agent.
+    `incidents` are by id, those of all that is awaited. The program is the version of the analyst that was promoted, as
+    for any agent.
     """
-    known = [one for one in awaited if one.incident_id in incidents]
-    facts = [facts_of_incident(incidents[one.incident_id]) for one in known]
-    questions = [Question(one.incident_id, lines) for one, lines in zip(known, facts, strict=True)]
+    facts = [facts_of_incident(incidents[one.incident_id]) for one in awaited]
+    questions = [Question(one.incident_id, lines) for one, lines in zip(awaited, facts, strict=True)]
     served = AgentProgram(PERFORMANCE_AGENT, IncidentAnalyst, files.programs).current()
     answers = ask(served, questions, tools)
     model, now = str(tools.fleet.analysts.model), tools.clock()
     settled = []
-    for one, lines, fields in zip(known, facts, answers, strict=True):
+    for one, lines, fields in zip(awaited, facts, answers, strict=True):
         if isinstance(fields, NoAnswer):
             settled.append(without_answer(one, fields.trouble))
         else:

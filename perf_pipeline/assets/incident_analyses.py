@@ -1,5 +1,6 @@
 """incident_analyses: what a language model says of the incidents that people are about to hear of."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -8,11 +9,12 @@ import pandas as pd
 from perf_pipeline.assets.window_asset import MAX_WINDOWS_A_RUN, markdown
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.jobs import INCIDENT_ANALYSES
+from perf_pipeline.monitoring.incident_analysis import OVER_BEFORE_ASKED, without_answer
 from perf_pipeline.partitions import windows_partitions
 from perf_pipeline.records import Incident, IncidentAnalysis
 from perf_pipeline.tables import ANOMALIES
 from resources.lake import LakeResource
-from resources.ledger import LedgerResource
+from resources.ledger import Ledger, LedgerResource
 from resources.sources import SpanSource
 
 
@@ -34,11 +36,10 @@ def incident_analyses_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         span_source: dg.ResourceParam[SpanSource], lake: LakeResource, ledger: LedgerResource
     ) -> dg.MaterializeResult:
         with ledger.open() as book:
-            awaited = book.awaited_analyses()
+            incidents = {incident.id: incident for incident in book.incidents(datetime.now(UTC))}
+            awaited = still_awaited(book, incidents)
             if not awaited:
                 return dg.MaterializeResult(metadata={"asked": 0})
-            now = datetime.now(UTC)
-            incidents = {incident.id: incident for incident in book.incidents(now)}
             # Only where a model is asked: DSPy takes a moment to load.
             from perf_pipeline.analysts.asking import analyst_tools
             from perf_pipeline.analysts.incidents import analyse
@@ -54,6 +55,15 @@ def incident_analyses_asset(fleet: FleetConfig) -> dg.AssetsDefinition:
         )
 
     return incident_analyses
+
+
+def still_awaited(book: Ledger, incidents: Mapping[str, Incident]) -> list[IncidentAnalysis]:
+    """What waits for a model, of the incidents that are not over. Of others nobody asks any more."""
+    awaited = book.awaited_analyses()
+    for one in awaited:
+        if one.incident_id not in incidents:
+            book.settle_analysis(without_answer(one, OVER_BEFORE_ASKED))
+    return [one for one in awaited if one.incident_id in incidents]
 
 
 def _for_people(settled: list[IncidentAnalysis], incidents: dict[str, Incident]) -> pd.DataFrame:

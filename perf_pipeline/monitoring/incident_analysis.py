@@ -20,6 +20,7 @@ STARTING_UP = timedelta(seconds=20)
 """An alert waits for so long beyond the analysts' own seconds: the step that asks must begin first."""
 
 NOBODY_ASKED = "no model is configured"
+OVER_BEFORE_ASKED = "the incident was over before a model was asked"
 NOT_IN_TIME = "the model was not asked in time"
 
 
