@@ -1,4 +1,4 @@
-"""A storm: 200 agents fail in one window, through whole cycles. People get one message, and know what it is about."""
+"""A storm: 100 agents fail in one window, through whole cycles. People get one message, and know what it is about."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perf_pipeline.records import IncidentState
 from resources.reading import PhoenixError
 from tests.cycle_fixtures import Installation, installation
 
-AGENTS = tuple(f"Agent{number:03}" for number in range(200))
+AGENTS = tuple(f"Agent{number:03}" for number in range(100))
 DOWN = PhoenixError("Phoenix does not answer: check PHOENIX_ENDPOINT.", retryable=True)
 
 
@@ -40,7 +40,7 @@ def a_storm(installed: Installation, healthy: Window, failing: Window) -> None:
     (folder / "storm.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def test_two_hundred_agents_that_fail_for_one_cause_are_one_message_and_one_recovery(installed: Installation) -> None:
+def test_a_hundred_agents_that_fail_for_one_cause_are_one_message_and_one_recovery(installed: Installation) -> None:
     healthy, failing, after, later = installed.closed_windows(4)
     a_storm(installed, healthy, failing)
     for window in (healthy, failing):
@@ -50,7 +50,7 @@ def test_two_hundred_agents_that_fail_for_one_cause_are_one_message_and_one_reco
         incidents = book.incidents(healthy.start)
     assert {one.agent for one in incidents if one.family == "reliability"} == set(AGENTS)
     [alert] = installed.messages
-    assert "200" in alert["text"]
+    assert "100" in alert["text"]
     assert "TimeoutError" in alert["text"]
 
     for agent in AGENTS:

@@ -1,8 +1,10 @@
-"""The product optimizes its own analyst, on simulated incidents whose causes are known."""
+"""The product optimizes its own analyst, on simulated incidents whose causes are known. It takes half a minute."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import pytest
 
 from dspy_modules.analysts import IncidentAnalyst
 from dspy_modules.serving import AgentProgram
@@ -12,6 +14,8 @@ from perf_pipeline.fleet_analysts import PERFORMANCE_AGENT
 from perf_pipeline.fleet_targets import TargetConfig
 from perf_pipeline.records import RunOutcome
 from tests.optimization_fixtures import SIMULATED, Workshop, fleet_with
+
+pytestmark = pytest.mark.real
 
 INCIDENTS = 52
 
