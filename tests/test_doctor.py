@@ -196,3 +196,20 @@ def test_trigger_tells_what_the_run_did_and_what_keeps_it_from_running(
         begun = json.loads(run(home, "trigger", "--as", "ana", "--no-wait", "--json").stdout)
         assert begun["url"] == f"{url}/runs/{begun['run_id']}"
         assert "Slack messages sent: 0" in run(home, "trigger", "--as", "ana").stdout
+
+
+def test_the_key_of_the_analysts_model_is_looked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"model": "openai/small", "usd_per_million_input_tokens": 1, "usd_per_million_output_tokens": 1}
+    agents = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))["agents"]
+    watched = {"name": "PerformanceAgent", "policy": "execution", "latency_objective_ms": 8000}
+    path = settings_of(
+        home,
+        models={"small": model | {"max_tokens": 500, "api_key_variable": "ANALYST_KEY"}},
+        analysts={"model": "small"},
+        agents=[*agents, watched],
+    )
+    monkeypatch.setenv("PERF_PIPELINE_FLEET", str(path))
+    monkeypatch.delenv("ANALYST_KEY", raising=False)
+    assert "ANALYST_KEY is not set here" in json.dumps(examined(home)["model small"])
+    monkeypatch.setenv("ANALYST_KEY", "k")
+    assert "ANALYST_KEY is set." in json.dumps(examined(home)["model small"])

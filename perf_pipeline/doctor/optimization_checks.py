@@ -29,7 +29,6 @@ def target_checks(examined: Examined, environment: Mapping[str, str]) -> Iterato
             "No agent has a target, so all of them are monitored only.",
             "Name a target for an agent in fleet.yaml: docs/your-agent.md says how.",
         )
-        return
     for agent in with_target:
         assert agent.target is not None
         try:
@@ -47,7 +46,7 @@ def _key_checks(examined: Examined, environment: Mapping[str, str]) -> Iterator[
         for agent in examined.fleet.agents
         if agent.target
         for part in ("task_model", "reflection_model", "judge_model")
-    }
+    } | {examined.fleet.analysts.model}
     for name, model in examined.fleet.models.items():
         variable = model.api_key_variable
         if name not in used or variable is None:
@@ -59,7 +58,7 @@ def _key_checks(examined: Examined, environment: Mapping[str, str]) -> Iterator[
                 OPTIMIZATIONS,
                 f"model {name}",
                 f"{variable} is not set here: it holds the key of {model.model}.",
-                "Set it where optimizations run.",
+                "Set it where Dagster's runs are.",
             )
 
 
