@@ -134,7 +134,7 @@ def served(home: Path) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | places, stdout=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_served(address)
+        wait_until_served(f"{address}/healthz")
         yield address
     finally:
         process.send_signal(signal.SIGINT)
@@ -169,15 +169,16 @@ def _wait_until_warm(address: str) -> float:
     return time.monotonic() - began
 
 
-def _wait_until_served(address: str) -> None:
-    deadline = time.monotonic() + 60
+def wait_until_served(url: str, seconds: float = 60) -> None:
+    """Until the address answers 200. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{address}/healthz", timeout=5).status_code == 200:
+            if httpx.get(url, timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
-    raise TimeoutError("The service did not come up within a minute.")
+    raise TimeoutError(f"{url} did not come up within {seconds:g} s.")
 
 
 if __name__ == "__main__":

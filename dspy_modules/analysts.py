@@ -10,6 +10,7 @@ from dspy_modules.performance_signatures import (
     PerformanceAnalysis,
     PerformanceReport,
 )
+from dspy_modules.programs import Program
 
 
 class IncidentAnalyst(dspy.Module):
@@ -32,23 +33,11 @@ class IncidentAnalyst(dspy.Module):
         )
 
 
-class FleetAnalyst(dspy.Module):
-    """Sums up a period of the fleet: `assessment` and `insight`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.analyse = dspy.Predict(PerformanceAnalysis)
-
-    def forward(self, facts: str) -> dspy.Prediction:
-        return self.analyse(facts=facts)
+def fleet_analyst() -> Program:
+    """Sums up a period of the fleet: `facts` to `assessment` and `insight`."""
+    return dspy.Predict(PerformanceAnalysis)
 
 
-class OptimizationAnalyst(dspy.Module):
-    """Comments on a decision to optimize: `advice` and `reason`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.recommend = dspy.Predict(OptimizationRecommendation)
-
-    def forward(self, facts: str) -> dspy.Prediction:
-        return self.recommend(facts=facts)
+def optimization_analyst() -> Program:
+    """Comments on a decision to optimize: `facts` to `advice` and `reason`."""
+    return dspy.Predict(OptimizationRecommendation)

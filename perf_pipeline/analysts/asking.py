@@ -22,6 +22,7 @@ from dspy_modules.tracing import AgentTracer, Task
 from perf_pipeline.analysts.deadline import Late, done_within
 from perf_pipeline.fleet import FleetConfig
 from perf_pipeline.fleet_analysts import PERFORMANCE_AGENT
+from perf_pipeline.monitoring.incident_analysis import NOBODY_ASKED
 from perf_pipeline.runs.meter import RunMeter
 from perf_pipeline.runs.target import model_settings
 from perf_pipeline.runs.tools import RunRefused
@@ -71,7 +72,7 @@ def ask(served: Served, questions: Sequence[Question], tools: AnalystTools) -> l
     """
     config = tools.fleet.analysts
     if config.model is None or not questions:
-        return [NoAnswer("no model is configured") for _ in questions]
+        return [NoAnswer(NOBODY_ASKED) for _ in questions]
     try:
         meter = RunMeter(tools.book, f"analysts:{uuid.uuid4().hex}", partial(_month, tools.fleet), tools.clock)
         with ExitStack() as open_things:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_modules.analysts import FleetAnalyst, OptimizationAnalyst
+from dspy_modules.analysts import fleet_analyst, optimization_analyst
 from dspy_modules.programs import Program
 from dspy_modules.serving import CODE, Served
 from perf_pipeline.analysts.asking import AnalystTools, NoAnswer, Question, ask
@@ -27,7 +27,7 @@ class Comment:
 
 def insight_of_day(day: str, facts: Sequence[str], tools: AnalystTools) -> Comment:
     """One or two sentences on what matters most in the day."""
-    [answer] = ask(_as_in_code(FleetAnalyst()), [Question(f"day {day}", facts)], tools)
+    [answer] = ask(_as_in_code(fleet_analyst()), [Question(f"day {day}", facts)], tools)
     if isinstance(answer, NoAnswer):
         return Comment("", answer.trouble)
     return _checked(str(answer.get("insight") or ""), facts, INSIGHT_WORDS, advice=False)
@@ -37,7 +37,7 @@ def advice_on(decisions: Mapping[str, Sequence[str]], tools: AnalystTools) -> di
     """By agent, a sentence on each decision to optimize; `decisions` holds their facts. People read it. It decides
     nothing."""
     questions = [Question(f"optimization of {agent}", facts) for agent, facts in decisions.items()]
-    answers = ask(_as_in_code(OptimizationAnalyst()), questions, tools)
+    answers = ask(_as_in_code(optimization_analyst()), questions, tools)
     return {
         agent: Comment("", answer.trouble) if isinstance(answer, NoAnswer) else _advice(answer, facts, tools)
         for (agent, facts), answer in zip(decisions.items(), answers, strict=True)

@@ -16,6 +16,7 @@ from perf_pipeline.monitoring.cause_evidence import (
 from perf_pipeline.monitoring.explanations import OBSERVED
 from perf_pipeline.monitoring.nearby_changes import FIRST_USE, time_and_words
 
+CHANGE_NOUNS = {"model": "model change", "prompt": "prompt change"}
 DOMINANT_SHARE = 0.6
 NO_CULPRIT = "No single error, model, version, tool or step stands out"
 NO_CHANGE_KNOWN = "No change of the agent or of the fleet is known from that time"
@@ -54,7 +55,7 @@ def change_in_words(change: NearbyChange) -> str:
     if change.kind == FIRST_USE:
         before = f" (before: {change.from_version})" if change.from_version else ""
         return f"after the first use of {change.to_version} at {change.time:%H:%M} UTC{before}"
-    kind = {"model": "model change", "prompt": "prompt change"}.get(change.kind, change.kind)
+    kind = CHANGE_NOUNS.get(change.kind, change.kind)
     words = f"after the {kind} of {change.time:%H:%M} UTC: {change.description}"
     if change.from_version and change.to_version:
         words += f" ({change.from_version} → {change.to_version})"
@@ -101,11 +102,11 @@ def _error(error: ErrorShare, failing: FailingStep | None, noun: str) -> str:
 
 
 def _slow_step(slow: SlowStep) -> str:
-    words = f"{slow.name} takes longest in {slow.tasks} of {slow.of} slow tasks: {_seconds(slow.median_ms)}"
-    return words + (f", usually {_seconds(slow.usual_median_ms)}" if slow.usual_median_ms is not None else "")
+    words = f"{slow.name} takes longest in {slow.tasks} of {slow.of} slow tasks: {duration_in_words(slow.median_ms)}"
+    return words + (f", usually {duration_in_words(slow.usual_median_ms)}" if slow.usual_median_ms is not None else "")
 
 
-def _seconds(milliseconds: float) -> str:
+def duration_in_words(milliseconds: float) -> str:
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 

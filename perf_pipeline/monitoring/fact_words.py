@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perf_pipeline.monitoring.cause_evidence import ErrorShare, Explanation, FailingStep, NearbyChange, SlowStep
+from perf_pipeline.monitoring.cause_words import CHANGE_NOUNS, duration_in_words, short_error
 from perf_pipeline.monitoring.nearby_changes import FIRST_USE
 
 NOUNS = {
@@ -12,7 +13,6 @@ NOUNS = {
     "slowest_step": "slowest step",
     "error_type": "error",
 }
-CHANGE_NOUNS = {"model": "model change", "prompt": "prompt change"}
 RAREST_CHANCE = 1e-6
 
 
@@ -38,20 +38,20 @@ def explanation_in_words(explanation: Explanation, affected_means: str) -> str:
 
 
 def error_in_words(error: ErrorShare) -> str:
-    name = error.error_type.rsplit(".", 1)[-1]
+    name = short_error(error.error_type)
     before = f"; {error.usual_tasks} of {error.usual_of} did before" if error.usual_of else ""
     return f"{error.tasks} of {error.of} affected tasks failed with {name}{before}."
 
 
 def failing_step_in_words(step: FailingStep) -> str:
-    error = f", with {step.error_type.rsplit('.', 1)[-1]}" if step.error_type else ""
+    error = f", with {short_error(step.error_type)}" if step.error_type else ""
     return f"{step.tasks} of {step.of} affected tasks failed first in the {step.kind} step {step.name}{error}."
 
 
 def slow_step_in_words(step: SlowStep) -> str:
-    usual = f", usually {_duration(step.usual_median_ms)}" if step.usual_median_ms is not None else ""
+    usual = f", usually {duration_in_words(step.usual_median_ms)}" if step.usual_median_ms is not None else ""
     slowest = f"{step.tasks} of {step.of} affected tasks took longest in the step {step.name}"
-    return f"{slowest}: {_duration(step.median_ms)} there{usual}."
+    return f"{slowest}: {duration_in_words(step.median_ms)} there{usual}."
 
 
 def change_in_words(change: NearbyChange) -> str:
@@ -74,7 +74,3 @@ def _chance(p_value: float) -> str:
         return ""
     times = 1 / max(p_value, RAREST_CHANCE)
     return f"{float(f'{times:.1g}'):,.0f}"
-
-
-def _duration(milliseconds: float) -> str:
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from perf_pipeline.monitoring.cause_evidence import CauseEvidence, Explanation, NearbyChange, evidence_in
 from perf_pipeline.monitoring.cause_kinds import CauseKind, change_before, kind_of_cause, top_explanation
-from perf_pipeline.monitoring.fact_words import CHANGE_NOUNS, named_values, they_did
+from perf_pipeline.monitoring.cause_words import CHANGE_NOUNS
+from perf_pipeline.monitoring.fact_words import named_values, they_did
 from perf_pipeline.monitoring.nearby_changes import FIRST_USE
 from perf_pipeline.records import Incident
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import httpx
 import pytest
 
+from benchmarks.first_paint import wait_until_served
 from perf_pipeline.definitions import build_defs
 from perf_pipeline.fleet import load_fleet
 from perf_pipeline.installation import installed_resources
@@ -64,7 +64,7 @@ def dagster_ui(home: Path) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_served(address)
+        wait_until_served(f"{address}/server_info", seconds=120)
         yield address
     finally:
         os.killpg(process.pid, signal.SIGINT)
@@ -152,14 +152,3 @@ def test_schedules_and_sensors_are_ready_to_be_switched_on(page: Page) -> None:
     ):
         page.get_by_text(name).first.wait_for(timeout=60_000)
     page.screenshot(path=PICTURES / "automation.png")
-
-
-def _wait_until_served(address: str) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{address}/server_info", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(1)
-    raise TimeoutError("Dagster's UI did not come up within two minutes.")

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
-from benchmarks.first_paint import PAINTED, wait_for
+from benchmarks.first_paint import PAINTED, wait_for, wait_until_served
 from tests.real.services.free_port import free_port
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def dashboard() -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | places, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_served(address)
+        wait_until_served(f"{address}/healthz")
         yield address
     finally:
         os.killpg(process.pid, signal.SIGINT)
@@ -254,14 +253,3 @@ def test_pages_are_painted_fast(chromium: Browser, dashboard: str) -> None:
             paints[name] = round(wait_for(one.page, PAINTED))
     print(json.dumps({f"first_paint_ms_{name}": paint for name, paint in paints.items()}))
     assert set(paints) == {"fleet", "agent", "data-14d"}
-
-
-def _wait_until_served(address: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{address}/healthz", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.3)
-    raise TimeoutError("The service did not come up within a minute.")
